@@ -1,0 +1,75 @@
+//! From a file to speech windows: decode, downmix, resample to 16 kHz, find speech, cut windows. Blocking, streaming,
+//! in constant memory whatever the length of the file.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::fault::Fault;
+use crate::job::Channels;
+use crate::transcript::{AudioRef, Warning};
+
+pub mod decode;
+pub mod resample;
+pub mod speech;
+
+/// Whisper's sample rate.
+pub const SAMPLE_RATE_HZ: u32 = 16_000;
+
+/// How to read a file.
+#[derive(Debug, Clone)]
+pub struct AudioOptions {
+    /// Mix, or one stream per channel.
+    pub channels: Channels,
+    /// A longer file is a permanent `AudioTooLong`, found while decoding at the latest. Seconds.
+    pub max_duration_secs: f64,
+    /// The `ffmpeg` program to fall back on; `None` where it is absent or not allowed.
+    pub ffmpeg: Option<PathBuf>,
+}
+
+/// A run of speech, and where it lies in its window's PCM and in the source. All in 16 kHz samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Offset in the window's PCM.
+    pub window_start: usize,
+    /// Offset in the source audio.
+    pub source_start: u64,
+    /// Length, the same in both.
+    pub len: usize,
+}
+
+/// At most 30 s of speech for the engine. Spans are in order and do not overlap; what lies between them in `pcm` is
+/// pause, at most as long as in the source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// 0, 1, 2 … in the order of emission, over all channels.
+    pub index: u32,
+    /// Channel, when channels are separate.
+    pub channel: Option<u16>,
+    /// 16 kHz mono, finite, in [-1, 1].
+    pub pcm: Vec<f32>,
+    /// Where speech is; at least one.
+    pub spans: Vec<Span>,
+}
+
+/// What was read, once all of it was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AudioReport {
+    /// Duration, codec, rate, channels.
+    pub audio: AudioRef,
+    /// Damaged packets, truncation: the job is `partial` when there is any.
+    pub warnings: Vec<Warning>,
+}
+
+/// Decodes `path`, calling `emit` with each window as soon as it is complete. `name` (the object's key) is a hint for
+/// the format and what errors call the file. `emit` answering `Break` ends the work with `Interrupted`.
+///
+/// # Errors
+/// `UnsupportedFormat`, `NoAudioTrack`, `CorruptAudio`, `AudioTooLong`: permanent, naming `name` and the codec.
+pub fn read_windows(
+    path: &Path,
+    name: &str,
+    options: &AudioOptions,
+    emit: &mut dyn FnMut(Window) -> ControlFlow<()>,
+) -> Result<AudioReport, Fault> {
+    decode::read_windows(path, name, options, emit)
+}

@@ -1,0 +1,86 @@
+//! A job: one audio object to transcribe, and how.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::objects::Location;
+
+pub mod message;
+
+/// One piece of work, whatever the shape of the message it came in. Every field is already checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The producer's id, or a UUIDv5 of the upload: the same for each delivery of it.
+    pub id: String,
+    /// The producer's user id, `unknown` where there is none.
+    pub user_id: String,
+    /// The producer's file id, or a UUIDv5 of bucket and key.
+    pub file_id: String,
+    /// The audio.
+    pub source: Location,
+    /// Where the JSON must go, when the producer named it; its siblings go beside it.
+    pub output: Option<Location>,
+    /// What the producer wants otherwise than the worker's defaults.
+    pub options: JobOptions,
+}
+
+/// Per-job options; `None` is the worker's default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobOptions {
+    /// Whisper language code; `None` or `auto` detects it.
+    pub language: Option<String>,
+    /// Transcribe, or translate to English.
+    pub task: Option<Task>,
+    /// Model name; must be the one this worker serves.
+    pub model: Option<String>,
+    /// Words to expect: names, spelling, style.
+    pub prompt: Option<String>,
+    /// What to write; `json` and `txt` are always written.
+    pub formats: Option<Vec<Format>>,
+    /// Times for each word.
+    pub word_timestamps: Option<bool>,
+    /// One transcript of the mix, or of each channel.
+    pub channels: Option<Channels>,
+}
+
+/// What Whisper is asked to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Write what is said, in its language.
+    #[default]
+    Transcribe,
+    /// Write what is said, in English. Needs a multilingual model.
+    Translate,
+}
+
+/// What becomes of several channels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// All channels are mixed to one.
+    #[default]
+    Mix,
+    /// Each channel is transcribed by itself; segments name theirs.
+    Separate,
+}
+
+/// A rendition of the transcript.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Our versioned JSON.
+    Json,
+    /// Plain text.
+    Txt,
+    /// SubRip subtitles.
+    Srt,
+    /// WebVTT subtitles.
+    Vtt,
+    /// JSON in the shape of Amazon Transcribe.
+    #[serde(alias = "amazon-transcribe")]
+    #[value(alias = "amazon-transcribe")]
+    Amazon,
+}

@@ -1,0 +1,27 @@
+//! A transcription worker for EC2 GPU spot instances: SQS messages in, Whisper, transcripts in S3,
+//! "Transcription Completed" on EventBridge. ARCHITECTURE.md has the bird's eye view and the invariants.
+
+pub mod app;
+pub mod audio;
+pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod engine;
+pub mod fault;
+pub mod fetch;
+pub mod job;
+pub mod lease;
+pub mod model;
+pub mod objects;
+pub mod pipeline;
+pub mod publish;
+pub mod queue;
+pub mod schema;
+pub mod settle;
+pub mod spot;
+pub mod store;
+pub mod telemetry;
+pub mod transcribe;
+pub mod transcript;
+pub mod watchdog;
+pub mod worker;

@@ -1,0 +1,122 @@
+//! The event out: "Transcription Completed", and the port it leaves by.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Code, Fault};
+
+pub mod eventbridge;
+pub mod log;
+
+/// `detail-type` of every event we publish.
+pub const DETAIL_TYPE: &str = "Transcription Completed";
+/// `source` of every event we publish.
+pub const SOURCE: &str = "custom.transcription-service";
+
+/// `detail` of "Transcription Completed", published for success and failure alike: consumers filter on `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscriptionCompleted {
+    /// Version of this schema, `1.0`.
+    pub version: String,
+    /// The producer's user id; `unknown` where the message names none.
+    pub user_id: String,
+    /// The producer's file id, else a UUIDv5 of the source location.
+    pub file_id: String,
+    /// The producer's job id, else a UUIDv5 that is the same for every delivery of the same upload.
+    pub job_id: String,
+    /// How it ended.
+    pub status: Status,
+    /// The audio that was (to be) transcribed.
+    pub source_audio: SourceAudio,
+    /// Where the transcripts are; absent when failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transcript_location: Option<TranscriptLocation>,
+    /// What the transcript is like; absent when failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub transcript_metadata: Option<TranscriptMetadata>,
+    /// Why it failed, or what is missing from a partial transcript.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<EventError>,
+    /// RFC 3339, UTC.
+    pub completed_at: String,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// A whole transcript.
+    Completed,
+    /// A transcript with warnings: damaged packets were skipped, or the input was cut short.
+    Partial,
+    /// No transcript; `error` says why.
+    Failed,
+}
+
+/// The source object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceAudio {
+    /// Bucket; empty when the message named none that could be read.
+    pub bucket: String,
+    /// Key, not URL-encoded.
+    pub key: String,
+}
+
+/// Keys of what was written, all in one bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscriptLocation {
+    /// Output bucket.
+    pub bucket: String,
+    /// Plain text.
+    pub text_key: String,
+    /// Our JSON, written last.
+    pub json_key: String,
+    /// SubRip subtitles.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub srt_key: Option<String>,
+    /// WebVTT subtitles.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vtt_key: Option<String>,
+    /// JSON in the shape of Amazon Transcribe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub amazon_key: Option<String>,
+}
+
+/// What the transcript is like.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscriptMetadata {
+    /// ISO 639-1, two letters where the language has them.
+    pub language: String,
+    /// Length of the audio, seconds.
+    pub duration: f64,
+    /// Words in the text.
+    pub word_count: u64,
+    /// Model name.
+    pub model: String,
+    /// Mean token probability, 0 to 1; 0 when there is no text.
+    pub confidence: f64,
+    /// Seconds from the start of the fetch to the last object written.
+    pub processing_time: f64,
+    /// Whether segments carry times (always true).
+    pub timestamps: bool,
+}
+
+/// Why a job failed, or what a partial transcript lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventError {
+    /// For machines.
+    pub code: Code,
+    /// For people; names the object.
+    pub message: String,
+}
+
+/// Where events go.
+#[async_trait]
+pub trait Publish: Send + Sync {
+    /// Publishes one event; returns once it was accepted.
+    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault>;
+}

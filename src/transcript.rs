@@ -1,0 +1,196 @@
+//! The transcript: what a job makes, and its renditions.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Code;
+use crate::job::Task;
+use crate::publish::Status;
+
+pub mod amazon;
+pub mod json;
+pub mod subtitles;
+pub mod text;
+
+/// Version of the JSON document.
+pub const VERSION: &str = "1.0";
+
+/// The whole transcript, as `transcript.json` holds it. Times are seconds from the start of the audio; segments do not
+/// overlap within a channel, never go backwards and end within the audio.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Transcript {
+    /// Version of this document's schema, `1.0`.
+    pub version: String,
+    /// Whose work this is.
+    pub job: JobRef,
+    /// `completed` or `partial`.
+    pub status: Status,
+    /// The object that was read.
+    pub source: SourceRef,
+    /// What was decoded from it.
+    pub audio: AudioRef,
+    /// Spoken language; absent when there was no speech to detect it from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<Language>,
+    /// Transcribed, or translated to English.
+    pub task: Task,
+    /// The weights used.
+    pub model: ModelRef,
+    /// The segments' texts, joined.
+    pub text: String,
+    /// Sentences or parts of them, in order of start.
+    pub segments: Vec<Segment>,
+    /// What was doubted.
+    pub quality: Quality,
+    /// What is missing or damaged, when `partial`.
+    pub warnings: Vec<Warning>,
+    /// Seconds per stage.
+    pub timings: Timings,
+    /// Who did it.
+    pub worker: WorkerRef,
+}
+
+/// Ids of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JobRef {
+    /// Job id.
+    pub job_id: String,
+    /// User id.
+    pub user_id: String,
+    /// File id.
+    pub file_id: String,
+}
+
+/// The source object as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceRef {
+    /// Bucket, or the folder backend's `inbox`.
+    pub bucket: String,
+    /// Key.
+    pub key: String,
+    /// Content version.
+    pub etag: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// What the decoder found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AudioRef {
+    /// Decoded length, seconds.
+    pub duration: f64,
+    /// Codec name, such as `mp3`.
+    pub codec: String,
+    /// Container name, such as `isomp4`.
+    pub container: String,
+    /// Decoded sample rate.
+    pub sample_rate_hz: u32,
+    /// Channels.
+    pub channels: u16,
+    /// Seconds in which speech was found.
+    pub speech_duration: f64,
+}
+
+/// The spoken language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Language {
+    /// Whisper's code, ISO 639-1 where one exists.
+    pub code: String,
+    /// Probability of the detection, 0 to 1; absent when it was given, not detected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub probability: Option<f64>,
+}
+
+/// The weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelRef {
+    /// Catalogue name or file stem.
+    pub name: String,
+    /// Checksum of the ggml file.
+    pub sha256: String,
+}
+
+/// A sentence or a part of one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Segment {
+    /// Seconds.
+    pub start: f64,
+    /// Seconds, not before `start`.
+    pub end: f64,
+    /// Trimmed text.
+    pub text: String,
+    /// Words with times, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub words: Vec<Word>,
+    /// Mean natural logarithm of the token probabilities.
+    pub avg_logprob: f64,
+    /// Whisper's probability that its window holds no speech.
+    pub no_speech_prob: f64,
+    /// Channel, when channels are transcribed separately.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<u16>,
+}
+
+/// One word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Word {
+    /// Seconds.
+    pub start: f64,
+    /// Seconds.
+    pub end: f64,
+    /// The word with its punctuation, trimmed.
+    pub word: String,
+    /// Mean token probability, 0 to 1.
+    pub probability: f64,
+}
+
+/// What the guards did.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quality {
+    /// Windows sent to the engine.
+    pub windows: u32,
+    /// Windows whose text was dropped as invented.
+    pub windows_dropped: u32,
+    /// Windows transcribed a second time under other parameters.
+    pub windows_retried: u32,
+    /// Mean token probability over all words, 0 to 1.
+    pub confidence: f64,
+}
+
+/// Something missing or damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Warning {
+    /// For machines.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+}
+
+/// Seconds per stage; stages overlap, so they do not add up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Timings {
+    /// Reading the object.
+    pub fetch: f64,
+    /// Decoding, resampling and finding speech.
+    pub decode: f64,
+    /// From the first window sent to the last answer.
+    pub transcribe: f64,
+    /// From the start of the fetch to the rendered document.
+    pub total: f64,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerRef {
+    /// Program version.
+    pub version: String,
+    /// EC2 instance id or host name.
+    pub instance: String,
+}
+
+impl Transcript {
+    /// Words in the text, as separated by white space.
+    pub fn word_count(&self) -> u64 {
+        self.text.split_whitespace().count() as u64
+    }
+}
