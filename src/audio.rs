@@ -8,9 +8,12 @@ use crate::fault::Fault;
 use crate::job::Channels;
 use crate::transcript::{AudioRef, Warning};
 
+mod codecs;
 pub mod decode;
+mod ffmpeg;
 pub mod resample;
 pub mod speech;
+mod streams;
 
 /// Whisper's sample rate.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;

@@ -1,0 +1,222 @@
+//! Decoded frames of any rate and channel count on their way to windows: cleaned, mixed or kept apart, resampled,
+//! segmented, emitted.
+
+use std::ops::ControlFlow;
+
+use super::resample::Resampler;
+use super::speech::{Segmenter, Speech};
+use super::{AudioOptions, SAMPLE_RATE_HZ, Window};
+use crate::fault::{Code, Fault};
+use crate::job::Channels;
+
+/// More channels than any recording of speech has; a header that claims more is broken.
+pub const MAX_CHANNELS: usize = 32;
+
+/// What a decoder pushes into.
+pub struct Streams<'a> {
+    name: &'a str,
+    options: &'a AudioOptions,
+    emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>,
+    /// One, or one per channel.
+    lanes: Vec<Lane>,
+    /// Scratch: the mix of the frames at hand.
+    mixed: Vec<f32>,
+    windows: u32,
+    speech_samples: u64,
+    secs: f64,
+    rate_hz: u32,
+    channels: u16,
+}
+
+/// One stream to 16 kHz and to windows.
+struct Lane {
+    resampler: Resampler,
+    segmenter: Segmenter,
+    /// Samples at 16 kHz that the segmenter has been given.
+    position: u64,
+}
+
+impl<'a> Streams<'a> {
+    /// Streams that end in `emit`. `name` is what errors call the file.
+    pub fn new(
+        name: &'a str,
+        options: &'a AudioOptions,
+        emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>,
+    ) -> Self {
+        Self {
+            name,
+            options,
+            emit,
+            lanes: Vec::new(),
+            mixed: Vec::new(),
+            windows: 0,
+            speech_samples: 0,
+            secs: 0.0,
+            rate_hz: 0,
+            channels: 0,
+        }
+    }
+
+    /// What errors call the file.
+    pub fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// Seconds pushed so far.
+    pub fn secs(&self) -> f64 {
+        self.secs
+    }
+
+    /// Seconds in which speech was found, over all channels.
+    pub fn speech_secs(&self) -> f64 {
+        self.speech_samples as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+
+    /// The first rate that was pushed, 0 before.
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
+    }
+
+    /// The largest number of channels that was pushed.
+    pub fn channels(&self) -> u16 {
+        self.channels
+    }
+
+    /// Forgets all that was pushed, for another decoder to begin anew: `false` when windows are out already.
+    pub fn restart(&mut self) -> bool {
+        if self.windows > 0 {
+            return false;
+        }
+        self.lanes.clear();
+        (self.secs, self.rate_hz, self.channels) = (0.0, 0, 0);
+        true
+    }
+
+    /// `AudioTooLong` when `secs` is over the limit.
+    pub fn check_duration(&self, secs: f64) -> Result<(), Fault> {
+        let limit = self.options.max_duration_secs;
+        if secs <= limit {
+            return Ok(());
+        }
+        let message = format!("{} is longer than the limit of {limit:.0} s: at least {secs:.0} s", self.name);
+        Err(Fault::permanent(Code::AudioTooLong, message))
+    }
+
+    /// Takes decoded frames, one slice per channel, all of one length. Samples of any value are made finite and
+    /// brought into [-1, 1]. Rate and number of channels may differ from the last call's.
+    pub fn push(&mut self, rate_hz: u32, planes: &[impl AsRef<[f32]>]) -> Result<(), Fault> {
+        let frames = planes.iter().map(|plane| plane.as_ref().len()).min().unwrap_or_default();
+        if frames == 0 {
+            return Ok(());
+        }
+        if planes.len() > MAX_CHANNELS {
+            let message = format!("{} has {} channels, more than {MAX_CHANNELS}", self.name, planes.len());
+            return Err(Fault::permanent(Code::UnsupportedFormat, message));
+        }
+        self.make_lanes(rate_hz, planes.len())?;
+        self.secs += frames as f64 / f64::from(rate_hz);
+        self.check_duration(self.secs)?;
+        let mix = self.options.channels == Channels::Mix;
+        for index in 0..self.lanes.len() {
+            self.mixed.clear();
+            self.mixed.resize(frames, 0.0);
+            for (channel, plane) in planes.iter().enumerate() {
+                if mix || channel == index {
+                    self.mixed.iter_mut().zip(plane.as_ref()).for_each(|(sum, sample)| *sum += clean(*sample));
+                }
+            }
+            if mix && planes.len() > 1 {
+                let share = 1.0 / planes.len() as f32;
+                self.mixed.iter_mut().for_each(|sample| *sample *= share);
+            }
+            let mixed = std::mem::take(&mut self.mixed);
+            self.feed(index, Some(&mixed))?;
+            self.mixed = mixed;
+        }
+        Ok(())
+    }
+
+    /// Takes `secs` of silence, for what could not be decoded: the times after it stay true.
+    pub fn push_silence(&mut self, secs: f64) -> Result<(), Fault> {
+        let frames = (secs * f64::from(self.rate_hz)) as usize;
+        let silence = vec![0.0; frames];
+        let planes = vec![&silence; usize::from(self.channels)];
+        self.push(self.rate_hz.max(1), &planes)
+    }
+
+    /// Ends all streams; the last windows are emitted.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        for index in 0..self.lanes.len() {
+            self.feed(index, None)?;
+            let mut found = Vec::new();
+            if let Some(lane) = self.lanes.get_mut(index) {
+                lane.segmenter.finish(&mut found);
+            }
+            self.emit_all(index, found)?;
+        }
+        Ok(())
+    }
+
+    /// Lanes for `channels` at `rate_hz`. A changed rate ends the resamplers' last stretch first; a channel that
+    /// appears later begins where the others are.
+    fn make_lanes(&mut self, rate_hz: u32, channels: usize) -> Result<(), Fault> {
+        let name = self.name;
+        let new = || {
+            Resampler::new(rate_hz).map_err(|e| Fault::permanent(Code::UnsupportedFormat, format!("{name}: {e}")))
+        };
+        for index in 0..self.lanes.len() {
+            if self.lanes.get(index).is_some_and(|lane| lane.resampler.rate_hz() != rate_hz) {
+                self.feed(index, None)?;
+                if let Some(lane) = self.lanes.get_mut(index) {
+                    lane.resampler = new()?;
+                }
+            }
+        }
+        let wanted = if self.options.channels == Channels::Mix { 1 } else { channels };
+        let position = self.lanes.first().map_or(0, |lane| lane.position);
+        while self.lanes.len() < wanted {
+            self.lanes.push(Lane { resampler: new()?, segmenter: Segmenter::new(position), position });
+        }
+        if self.rate_hz == 0 {
+            self.rate_hz = rate_hz;
+        }
+        self.channels = self.channels.max(u16::try_from(channels).unwrap_or(u16::MAX));
+        Ok(())
+    }
+
+    /// Brings samples through one lane; `None` ends its resampler.
+    fn feed(&mut self, index: usize, samples: Option<&[f32]>) -> Result<(), Fault> {
+        let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
+        let mut resampled = Vec::new();
+        match samples {
+            Some(samples) => lane.resampler.push(samples, &mut resampled),
+            None => lane.resampler.finish(&mut resampled),
+        }
+        .map_err(|e| Fault::permanent(Code::Internal, format!("failed to resample {}: {e}", self.name)))?;
+        // the filter rings above full scale on clipped recordings
+        resampled.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+        lane.position += resampled.len() as u64;
+        let mut found = Vec::new();
+        lane.segmenter.push(&resampled, &mut found);
+        self.emit_all(index, found)
+    }
+
+    fn emit_all(&mut self, index: usize, found: Vec<Speech>) -> Result<(), Fault> {
+        let separate = self.options.channels == Channels::Separate;
+        for Speech { pcm, spans } in found {
+            self.speech_samples += spans.iter().map(|span| span.len as u64).sum::<u64>();
+            let channel = if separate { u16::try_from(index).ok() } else { None };
+            let window = Window { index: self.windows, channel, pcm, spans };
+            self.windows += 1;
+            if (self.emit)(window).is_break() {
+                return Err(Fault::Interrupted);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A sample the engine survives: NaN and infinities hang it or empty its text.
+fn clean(sample: f32) -> f32 {
+    if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
+}
