@@ -1,1 +1,87 @@
-//! (to be written)
+//! The composition root: the only place that names adapters. Builds what the commands run from the configuration.
+
+use std::time::Duration;
+
+use crate::audio::AudioOptions;
+use crate::config::EngineConfig;
+use crate::model::{self, Model};
+use crate::pipeline::Defaults;
+use crate::transcribe::child::EngineCommand;
+use crate::transcribe::supervisor::EngineSettings;
+use crate::transcribe::wire::WindowOptions;
+use crate::transcribe::{Transcriber, own_engine};
+use crate::transcript::WorkerRef;
+
+pub mod aws;
+pub mod daemon;
+
+/// Start-up of a hung answer's clock: loading kernels on a GPU's first window takes some seconds.
+const ENGINE_TIMEOUT_BASE: Duration = Duration::from_secs(60);
+
+/// What a job gets where it asks for nothing else.
+///
+/// # Errors
+/// A setting is wrong.
+pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
+    Ok(Defaults {
+        audio: AudioOptions {
+            channels: config.channels,
+            max_duration_secs: config.max_duration_hours * 3600.0,
+            ffmpeg: config.ffmpeg_program(),
+        },
+        window: WindowOptions {
+            language: config.language_code()?,
+            task: config.task,
+            prompt: config.prompt.clone(),
+            beam_size: config.beam_size,
+            careful: false,
+        },
+        word_timestamps: config.word_timestamps,
+    })
+}
+
+/// The model's file, verified.
+///
+/// # Errors
+/// It is not there or damaged; the sentence says how to get it.
+pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
+    let dir = config.models_dir.clone().unwrap_or_else(model::default_models_dir);
+    let model = model::resolve(&config.model, &dir).map_err(|e| e.to_string())?;
+    let foreign = !matches!(config.language_code()?.as_deref(), None | Some("en"));
+    if !model.multilingual && (foreign || config.task == crate::job::Task::Translate) {
+        return Err(format!("model {} is English only; choose a multilingual one, such as base", model.name));
+    }
+    Ok(model)
+}
+
+/// Starts the engine processes.
+///
+/// # Errors
+/// One does not start.
+pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transcriber, String> {
+    let gpus = config.gpus()?;
+    let lanes = config.lanes_or_default(!gpus.is_empty());
+    let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
+    let mut engines = Vec::new();
+    for gpu in devices {
+        let own = own_engine(&model.path, lanes, usize::from(config.threads), gpu)
+            .map_err(|e| format!("failed to find the path of this program: {e}"))?;
+        let command = match &config.engine_command {
+            Some(program) => EngineCommand { program: program.clone(), ..own },
+            None => own,
+        };
+        engines.push(EngineSettings {
+            command,
+            timeout_base: ENGINE_TIMEOUT_BASE,
+            timeout_factor: config.engine_timeout_factor,
+            recycle_after_windows: config.engine_recycle_windows,
+        });
+    }
+    Transcriber::start(engines).await
+}
+
+/// This worker, as transcripts name it.
+pub fn worker_ref(instance: String) -> WorkerRef {
+    WorkerRef { version: env!("CARGO_PKG_VERSION").to_owned(), instance }
+}
+

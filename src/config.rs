@@ -1,1 +1,255 @@
-//! (to be written)
+//! Every setting: flag, environment name, unit, default, range. Nothing is opened here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::job::{Channels, Format, Task};
+
+/// Where the engine runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The GPU if this build has CUDA, else the CPU
+    #[default]
+    Auto,
+    /// The CPU
+    Cpu,
+    /// The GPU
+    Cuda,
+}
+
+/// How audio is transcribed: the same for the worker, `transcribe` and `bench`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Transcription")]
+pub struct EngineConfig {
+    /// Model: a name of `model list` that was pulled, or the path of a ggml file
+    #[arg(long, env = "TRANSCRIPTION_MODEL", default_value = "tiny.en", value_name = "NAME|PATH")]
+    pub model: String,
+
+    /// Where models are kept [default: ./models if it exists, else the user's data directory]
+    #[arg(long, env = "TRANSCRIPTION_MODELS_DIR", value_name = "DIR")]
+    pub models_dir: Option<PathBuf>,
+
+    /// Spoken language: a code such as `en`, or `auto` to detect it once per job
+    #[arg(long, env = "TRANSCRIPTION_LANGUAGE", default_value = "auto")]
+    pub language: String,
+
+    /// Transcribe, or translate to English (multilingual models only)
+    #[arg(long, env = "TRANSCRIPTION_TASK", value_enum, default_value_t)]
+    pub task: Task,
+
+    /// Words to expect: names, spelling, style
+    #[arg(long, env = "TRANSCRIPTION_PROMPT", value_name = "TEXT")]
+    pub prompt: Option<String>,
+
+    /// Times for each word in the JSON
+    #[arg(long, env = "TRANSCRIPTION_WORD_TIMESTAMPS")]
+    pub word_timestamps: bool,
+
+    /// Mix all channels, or transcribe each by itself
+    #[arg(long, env = "TRANSCRIPTION_CHANNELS", value_enum, default_value_t)]
+    pub channels: Channels,
+
+    /// Where the engine runs
+    #[arg(long, env = "TRANSCRIPTION_DEVICE", value_enum, default_value_t)]
+    pub device: Device,
+
+    /// Indices of the GPUs to use, one engine process each
+    #[arg(long, env = "TRANSCRIPTION_GPUS", value_delimiter = ',', default_value = "0", value_name = "N,…")]
+    pub gpus: Vec<u8>,
+
+    /// Windows transcribed at a time by each engine [default: one per core, 4 on a GPU]
+    #[arg(long, env = "TRANSCRIPTION_LANES", value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
+    pub lanes: Option<u8>,
+
+    /// Threads in each lane; lanes x threads beyond the cores make everything slower
+    #[arg(long, env = "TRANSCRIPTION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    pub threads: u8,
+
+    /// Beam width; 1 is greedy with temperature fallback
+    #[arg(long, env = "TRANSCRIPTION_BEAM_SIZE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), value_name = "N")]
+    pub beam_size: u8,
+
+    /// An answer may take 60 s and this many times the window's length (at most 30 s) before the engine counts as hung
+    #[arg(long, env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR", default_value_t = 20.0, value_name = "X", hide_short_help = true)]
+    pub engine_timeout_factor: f64,
+
+    /// A new engine process after so many windows, against leaks
+    #[arg(long, env = "TRANSCRIPTION_ENGINE_RECYCLE_WINDOWS", default_value_t = 20_000, value_name = "N", hide_short_help = true)]
+    pub engine_recycle_windows: u64,
+
+    /// Another program in the engine's place (tests)
+    #[arg(long, env = "TRANSCRIPTION_ENGINE_COMMAND", hide = true)]
+    pub engine_command: Option<PathBuf>,
+
+    /// Whether ffmpeg may read what the built-in decoders cannot
+    #[arg(long, env = "TRANSCRIPTION_FFMPEG", default_value = "ffmpeg", value_name = "PROGRAM|off", hide_short_help = true)]
+    pub ffmpeg: String,
+
+    /// Longest audio taken, in hours
+    #[arg(long, env = "TRANSCRIPTION_MAX_DURATION_HOURS", default_value_t = 24.0, value_name = "HOURS")]
+    pub max_duration_hours: f64,
+}
+
+/// The worker.
+#[derive(Debug, Clone, Args)]
+pub struct RunConfig {
+    #[command(flatten)]
+    /// How audio is transcribed.
+    pub engine: EngineConfig,
+    #[command(flatten)]
+    /// Where work comes from and goes to.
+    pub places: PlacesConfig,
+    #[command(flatten)]
+    /// How messages are handled.
+    pub delivery: DeliveryConfig,
+}
+
+/// Where work comes from and goes to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Places")]
+pub struct PlacesConfig {
+    /// URL of the SQS queue that jobs come from
+    #[arg(long, env = "TRANSCRIPTION_QUEUE_URL", value_name = "URL", conflicts_with = "folder", required_unless_present = "folder")]
+    pub queue_url: Option<String>,
+
+    /// Bucket for transcripts; without it only jobs that name an `s3_output_path` can be done
+    #[arg(long, env = "TRANSCRIPTION_OUTPUT_BUCKET", value_name = "BUCKET")]
+    pub output_bucket: Option<String>,
+
+    /// Put before each transcript's key, such as `transcripts/`
+    #[arg(long, env = "TRANSCRIPTION_OUTPUT_PREFIX", default_value = "", hide_default_value = true, value_name = "PREFIX")]
+    pub output_prefix: String,
+
+    /// KMS key that encrypts the transcripts (SSE-KMS)
+    #[arg(long, env = "TRANSCRIPTION_KMS_KEY_ID", value_name = "KEY")]
+    pub kms_key_id: Option<String>,
+
+    /// Name or ARN of the event bus that "Transcription Completed" is published on
+    #[arg(long, env = "TRANSCRIPTION_EVENT_BUS", default_value = "default", value_name = "BUS")]
+    pub event_bus: String,
+
+    /// What to write beside json and txt
+    #[arg(long, env = "TRANSCRIPTION_FORMATS", value_enum, value_delimiter = ',', default_value = "json,txt,srt,vtt", value_name = "FORMAT,…")]
+    pub formats: Vec<Format>,
+
+    /// Work on a folder instead of AWS: inbox/ is the queue, outbox/ the bucket, events.jsonl the bus
+    #[arg(long, env = "TRANSCRIPTION_FOLDER", value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+
+    /// With --folder: end when the inbox is empty
+    #[arg(long, requires = "folder")]
+    pub until_empty: bool,
+
+    /// Where downloads lie meanwhile: the instance store
+    #[arg(long, env = "TRANSCRIPTION_SCRATCH_DIR", value_name = "DIR")]
+    pub scratch_dir: Option<PathBuf>,
+
+    /// Largest object taken, in GiB
+    #[arg(long, env = "TRANSCRIPTION_MAX_OBJECT_GIB", default_value_t = 20.0, value_name = "GIB")]
+    pub max_object_gib: f64,
+}
+
+/// How messages are handled.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Delivery")]
+pub struct DeliveryConfig {
+    /// Jobs in flight [default: one more than lanes, so that the next is decoded meanwhile]
+    #[arg(long, env = "TRANSCRIPTION_JOBS", value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    pub jobs: Option<u16>,
+
+    /// Visibility timeout asked for and renewed while a job runs, in seconds
+    #[arg(long, env = "TRANSCRIPTION_VISIBILITY_SECS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43200), value_name = "SECS")]
+    pub visibility_secs: u32,
+
+    /// Longest wait of one receive, in seconds
+    #[arg(long, env = "TRANSCRIPTION_POLL_SECS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=20), value_name = "SECS", hide_short_help = true)]
+    pub poll_secs: u32,
+
+    /// After SIGTERM jobs in flight may run on for so long, in seconds; keep it below systemd's TimeoutStopSec
+    #[arg(long, env = "TRANSCRIPTION_DRAIN_SECS", default_value_t = 90, value_name = "SECS")]
+    pub drain_secs: u32,
+
+    /// Work is given back so long before a deadline, in seconds: time for one window and the release
+    #[arg(long, env = "TRANSCRIPTION_DRAIN_MARGIN_SECS", default_value_t = 20, value_name = "SECS")]
+    pub drain_margin_secs: u32,
+
+    /// End after so many minutes without work
+    #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_name = "MINUTES")]
+    pub idle_minutes: Option<f64>,
+
+    /// Drain on a rebalance recommendation too, not only on an interruption notice
+    #[arg(long, env = "TRANSCRIPTION_DRAIN_ON_REBALANCE")]
+    pub drain_on_rebalance: bool,
+
+    /// First back-off of a failed job, in seconds; doubles with each receive, with jitter
+    #[arg(long, env = "TRANSCRIPTION_BACKOFF_SECS", default_value_t = 10.0, value_name = "SECS", hide_short_help = true)]
+    pub backoff_secs: f64,
+
+    /// Seconds between two looks for a spot notice
+    #[arg(long, env = "TRANSCRIPTION_SPOT_POLL_SECS", default_value_t = 5.0, value_name = "SECS", hide = true)]
+    pub spot_poll_secs: f64,
+}
+
+impl EngineConfig {
+    /// GPUs to use; empty for the CPU.
+    ///
+    /// # Errors
+    /// A GPU was asked for and this build has no CUDA.
+    pub fn gpus(&self) -> Result<&[u8], String> {
+        match self.device {
+            Device::Cpu => Ok(&[]),
+            Device::Auto if !cfg!(feature = "cuda") => Ok(&[]),
+            Device::Cuda if !cfg!(feature = "cuda") => {
+                Err("--device cuda: this program was built without CUDA; build it with --features cuda".to_owned())
+            }
+            Device::Auto | Device::Cuda => Ok(&self.gpus),
+        }
+    }
+
+    /// Lanes of each engine.
+    pub fn lanes_or_default(&self, on_gpu: bool) -> usize {
+        /// Streams that fill a GPU of g4dn to g6 without running out of its memory with large-v3-turbo.
+        const GPU_LANES: usize = 4;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = usize::from(self.threads);
+        self.lanes.map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
+    }
+
+    /// The program that decodes what we cannot; `None` when it is absent or switched off.
+    pub fn ffmpeg_program(&self) -> Option<PathBuf> {
+        if self.ffmpeg == "off" {
+            return None;
+        }
+        let named = PathBuf::from(&self.ffmpeg);
+        if named.components().count() > 1 {
+            return named.is_file().then_some(named);
+        }
+        std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&named)).find(|path| path.is_file())
+    }
+
+    /// Language of the windows, checked; `None` detects it.
+    ///
+    /// # Errors
+    /// Not a language Whisper knows.
+    pub fn language_code(&self) -> Result<Option<String>, String> {
+        if self.language == "auto" {
+            return Ok(None);
+        }
+        let code = crate::job::language::code(&self.language);
+        code.map(|code| Some(code.to_owned())).ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))
+    }
+}
+
+impl DeliveryConfig {
+    /// Jobs in flight.
+    pub fn slots(&self, lanes: usize) -> usize {
+        self.jobs.map_or(lanes + 1, usize::from)
+    }
+
+    /// Idle shutdown.
+    pub fn idle_after(&self) -> Option<Duration> {
+        self.idle_minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok())
+    }
+}

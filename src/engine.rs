@@ -1,1 +1,40 @@
-//! (to be written)
+//! The engine process: `transcription-worker engine`, a child of the daemon. It holds the weights once and runs N
+//! lanes; windows come in on stdin and answers go out on stdout (see `transcribe::wire`), log lines on stderr. It may
+//! abort, hang or leak as whisper.cpp pleases: the daemon handles that from outside (`transcribe::supervisor`).
+
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub mod lanes;
+pub mod whisper;
+
+/// What the engine process is started with.
+#[derive(Debug, Clone, clap::Args)]
+pub struct EngineArgs {
+    /// The ggml file
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Windows transcribed at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub lanes: u8,
+    /// Threads in each lane
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub threads: u8,
+    /// The GPU's index; without it the CPU is used
+    #[arg(long)]
+    pub gpu: Option<u8>,
+}
+
+/// Runs until stdin ends. The exit status is for the supervisor's log only.
+pub fn main(args: &EngineArgs) -> ExitCode {
+    whisper_rs::install_logging_hooks();
+    let result = lanes::run(args, BufReader::with_capacity(1 << 20, io::stdin().lock()), io::stdout());
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the engine ends: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,226 @@
-//! (to be written)
+//! The way of one job: is it done already? -> fetch -> decode and transcribe -> store -> publish. Knows audio and text,
+//! nothing of queues, signals or spot.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tracing::Instrument;
+
+use crate::audio::AudioOptions;
+use crate::fault::{Code, Fault, Problem};
+use crate::fetch::{self, FetchLimits, Scratch};
+use crate::job::message::{self, Intake};
+use crate::job::{Job, JobOptions};
+use crate::model::Model;
+use crate::objects::Objects;
+use crate::publish::{Publish, Status, TranscriptionCompleted};
+use crate::store::Store;
+use crate::transcribe::Transcriber;
+use crate::transcribe::wire::WindowOptions;
+use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, tidy};
+use crate::worker::{Control, Delivery, Handler};
+use listen::{Heard, Listening};
+
+pub mod listen;
+
+/// What a job gets where it asks for nothing else.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// How to decode.
+    pub audio: AudioOptions,
+    /// Language, task, prompt, beam.
+    pub window: WindowOptions,
+    /// Words with times.
+    pub word_timestamps: bool,
+}
+
+/// The flow, with everything it works on.
+pub struct Pipeline {
+    /// Where audio comes from.
+    pub objects: Arc<dyn Objects>,
+    /// Where events go.
+    pub publisher: Arc<dyn Publish>,
+    /// Where transcripts go.
+    pub store: Store,
+    /// The engines.
+    pub transcriber: Arc<Transcriber>,
+    /// The weights they run.
+    pub model: Model,
+    /// Where downloads lie meanwhile.
+    pub scratch: Scratch,
+    /// How much is downloaded.
+    pub limits: FetchLimits,
+    /// What a job gets where it asks for nothing else.
+    pub defaults: Defaults,
+    /// Named in each transcript.
+    pub worker: WorkerRef,
+}
+
+#[async_trait]
+impl Handler for Pipeline {
+    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
+        let jobs = match message::read(&delivery.body)? {
+            Intake::Ignored(why) => {
+                tracing::info!("message acknowledged without work: {why}");
+                return Ok(());
+            }
+            Intake::Jobs(jobs) => jobs,
+        };
+        let several = jobs.len() > 1;
+        for job in &jobs {
+            let span = tracing::info_span!("job", job_id = %job.id, message_id = %delivery.message_id);
+            match self.run(job, delivery, control).instrument(span).await {
+                Err(Fault::Permanent(problem)) if several => {
+                    // the message's other jobs are not to suffer for it
+                    tracing::error!(job_id = %job.id, code = %problem.code, "{}", problem.message);
+                    self.publisher.publish(&TranscriptionCompleted::failed(&job.identity(), &problem)).await?;
+                }
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault> {
+        let identity = message::identify(&delivery.body, &delivery.message_id);
+        self.publisher.publish(&TranscriptionCompleted::failed(&identity, problem)).await
+    }
+}
+
+impl Pipeline {
+    async fn run(&self, job: &Job, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
+        let started = Instant::now();
+        self.accept(job)?;
+        let info = self.objects.head(&job.source).await?;
+        if let Some(done) = self.store.find_done(job, &info.etag, &self.model.sha256).await? {
+            tracing::info!("already transcribed: published again without a second inference");
+            return self.publish(job, &done, done.timings.total).await;
+        }
+        let fetched = fetch::fetch(&*self.objects, &job.source, &self.scratch, &self.limits, control).await?;
+        let heard = listen::listen(self.listening(job, fetched.path()), &self.transcriber, control).await?;
+        let source = SourceRef {
+            bucket: job.source.bucket.clone(),
+            key: job.source.key.clone(),
+            etag: fetched.info.etag.clone(),
+            size_bytes: fetched.info.size_bytes,
+        };
+        let transcript = self.assemble(job, source, heard, fetched.secs, started);
+        if control.lease_lost.is_cancelled() {
+            return Err(Fault::LeaseLost);
+        }
+        self.store.write(job, &transcript).await?;
+        self.publish(job, &transcript, started.elapsed().as_secs_f64()).await?;
+        summarise(&transcript, delivery, started);
+        Ok(())
+    }
+
+    /// Whether this worker can do the job at all.
+    fn accept(&self, job: &Job) -> Result<(), Fault> {
+        let JobOptions { model, language, task, .. } = &job.options;
+        if let Some(model) = model.as_ref().filter(|model| **model != self.model.name) {
+            let message = format!("job {} asks for model {model}; this worker serves {}", job.id, self.model.name);
+            return Err(Fault::permanent(Code::UnknownModel, message));
+        }
+        let foreign = language.as_deref().is_some_and(|code| code != "en" && code != "auto");
+        if !self.model.multilingual && (foreign || *task == Some(crate::job::Task::Translate)) {
+            let message =
+                format!("job {} asks for another language; model {} is English only", job.id, self.model.name);
+            return Err(Fault::permanent(Code::UnknownModel, message));
+        }
+        Ok(())
+    }
+
+    fn listening(&self, job: &Job, path: &std::path::Path) -> Listening {
+        let mut audio = self.defaults.audio.clone();
+        audio.channels = job.options.channels.unwrap_or(audio.channels);
+        let mut options = self.defaults.window.clone();
+        match job.options.language.as_deref() {
+            Some("auto") => options.language = None,
+            Some(code) => options.language = Some(code.to_owned()),
+            None => {}
+        }
+        options.task = job.options.task.unwrap_or(options.task);
+        options.prompt = job.options.prompt.clone().or(options.prompt);
+        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: None }
+    }
+
+    fn assemble(&self, job: &Job, source: SourceRef, heard: Heard, fetch_secs: f64, started: Instant) -> Transcript {
+        let job_ref =
+            JobRef { job_id: job.id.clone(), user_id: job.user_id.clone(), file_id: job.file_id.clone() };
+        let task = job.options.task.unwrap_or(self.defaults.window.task);
+        let words = job.options.word_timestamps.unwrap_or(self.defaults.word_timestamps);
+        let mut transcript = assemble(heard, job_ref, source, task, words, &self.model, self.worker.clone());
+        transcript.timings.fetch = fetch_secs;
+        transcript.timings.total = started.elapsed().as_secs_f64();
+        transcript
+    }
+
+    async fn publish(&self, job: &Job, transcript: &Transcript, processing_secs: f64) -> Result<(), Fault> {
+        let location = self.store.location(job);
+        self.publisher.publish(&TranscriptionCompleted::done(job, transcript, location, processing_secs)).await
+    }
+}
+
+/// The document of what was heard; its fetch and total times are still to be filled in.
+pub fn assemble(
+    heard: Heard,
+    job: JobRef,
+    source: SourceRef,
+    task: crate::job::Task,
+    words: bool,
+    model: &Model,
+    worker: WorkerRef,
+) -> Transcript {
+    let mut segments = heard.segments;
+    tidy(&mut segments, heard.report.audio.duration);
+    if !words {
+        for segment in &mut segments {
+            segment.words.clear();
+        }
+    }
+    let status = if heard.report.warnings.is_empty() { Status::Completed } else { Status::Partial };
+    Transcript {
+        version: VERSION.to_owned(),
+        job,
+        status,
+        source,
+        audio: heard.report.audio,
+        language: heard.language,
+        task,
+        model: ModelRef { name: model.name.clone(), sha256: model.sha256.clone() },
+        text: segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" "),
+        segments,
+        quality: heard.quality,
+        warnings: heard.report.warnings,
+        timings: Timings {
+            decode: heard.decode.as_secs_f64(),
+            transcribe: heard.transcribe.as_secs_f64(),
+            ..Timings::default()
+        },
+        worker,
+    }
+}
+
+/// The one line that tells how a job went.
+fn summarise(transcript: &Transcript, delivery: &Delivery, started: Instant) {
+    let total_secs = started.elapsed().as_secs_f64();
+    let queue_wait_secs = match delivery.sent_at_ms {
+        0 => None,
+        sent => Some((jiff::Timestamp::now().as_millisecond() - sent) as f64 / 1000.0 - total_secs),
+    };
+    tracing::info!(
+        status = ?transcript.status,
+        audio_secs = transcript.audio.duration,
+        speech_secs = transcript.audio.speech_duration,
+        queue_wait_secs,
+        fetch_secs = transcript.timings.fetch,
+        decode_secs = transcript.timings.decode,
+        transcribe_secs = transcript.timings.transcribe,
+        total_secs,
+        x_realtime = transcript.audio.duration / total_secs.max(1e-3),
+        windows = transcript.quality.windows,
+        receive_count = delivery.receive_count,
+        "job done"
+    );
+}

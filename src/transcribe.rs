@@ -1,1 +1,137 @@
-//! (to be written)
+//! Windows in, text out: the daemon's side of the engine. Jobs share the lanes of all engines round robin.
+
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::fault::{Code, Fault};
+use child::EngineCommand;
+use scheduler::{Scheduler, SessionId, Task};
+use supervisor::{EngineSettings, EngineStats, Supervisor};
+use wire::{EngineInfo, WindowOptions, WindowText};
+
+pub mod child;
+pub mod guard;
+pub mod placement;
+pub mod scheduler;
+pub mod supervisor;
+pub mod wire;
+
+/// The engines, shared by all jobs. Ends them when dropped.
+pub struct Transcriber {
+    scheduler: Arc<Scheduler>,
+    stats: Arc<EngineStats>,
+    info: EngineInfo,
+    lanes: usize,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+impl Transcriber {
+    /// Starts one engine per command and waits until each is ready.
+    ///
+    /// # Errors
+    /// A sentence saying why an engine did not start: a missing or damaged model, no GPU, no memory.
+    pub async fn start(engines: Vec<EngineSettings>) -> Result<Self, String> {
+        let scheduler = Scheduler::new();
+        let stats: Arc<EngineStats> = Arc::default();
+        let stop = CancellationToken::new();
+        let tracker = TaskTracker::new();
+        let guard = stop.clone().drop_guard();
+        let mut starting = Vec::new();
+        for settings in engines {
+            let (ready, is_ready) = watch::channel(Ok(None));
+            let supervisor = Supervisor::new(settings, scheduler.clone(), stats.clone(), ready);
+            tracker.spawn(supervisor.run(stop.clone()));
+            starting.push(is_ready);
+        }
+        let (mut info, mut lanes) = (EngineInfo::default(), 0);
+        for mut is_ready in starting {
+            let answer = is_ready.wait_for(|ready| !matches!(ready, Ok(None))).await;
+            let ready = answer.map_err(|_| "the engine's supervisor ended".to_owned())?.clone()?;
+            info = ready.unwrap_or_default();
+            lanes += info.lanes;
+        }
+        tracker.close();
+        Ok(Self { scheduler, stats, info, lanes, tracker, stop, _stop_on_drop: guard })
+    }
+
+    /// What the engines run on.
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    /// Windows at a time, over all engines.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Counters, for progress, metrics and benchmarks.
+    pub fn stats(&self) -> Arc<EngineStats> {
+        self.stats.clone()
+    }
+
+    /// Opens a job's stream of windows.
+    pub fn session(&self) -> Session {
+        Session { scheduler: self.scheduler.clone(), id: self.scheduler.fresh_id() }
+    }
+
+    /// Kills the engines and waits until they are gone.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.tracker.wait().await;
+    }
+}
+
+/// One job's stream of windows; dropping it withdraws those that still wait.
+pub struct Session {
+    scheduler: Arc<Scheduler>,
+    id: SessionId,
+}
+
+impl Session {
+    /// Queues a window at once; the future is its answer.
+    ///
+    /// # Errors
+    /// `EngineCrashed` when this window kills the engine or whisper.cpp refuses it, transient when no engine starts.
+    pub fn submit(
+        &self,
+        pcm: Arc<Vec<f32>>,
+        options: WindowOptions,
+    ) -> impl Future<Output = Result<WindowText, Fault>> + Send + use<> {
+        let (reply, answer) = oneshot::channel();
+        let id = self.scheduler.fresh_id();
+        self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, reply });
+        async move {
+            // the supervisor drops windows only when the worker ends
+            answer.await.unwrap_or_else(|_| Err(Fault::transient(Code::ServiceUnavailable, "the engine was stopped")))
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.scheduler.forget(self.id);
+    }
+}
+
+/// The command that runs this very binary as the engine.
+///
+/// # Errors
+/// The path of the running program cannot be read.
+pub fn own_engine(
+    model: &std::path::Path,
+    lanes: usize,
+    threads: usize,
+    gpu: Option<u8>,
+) -> std::io::Result<EngineCommand> {
+    let mut args = vec!["engine".into(), "--model".into(), model.into()];
+    args.extend(["--lanes".into(), lanes.to_string().into(), "--threads".into(), threads.to_string().into()]);
+    if let Some(gpu) = gpu {
+        args.extend(["--gpu".into(), gpu.to_string().into()]);
+    }
+    Ok(EngineCommand { program: std::env::current_exe()?, args })
+}

@@ -1,0 +1,16 @@
+//! `run`: the daemon.
+
+use super::{complain, exit};
+use crate::app::daemon;
+use crate::config::RunConfig;
+
+/// Runs the worker until it is drained; see [`daemon::Trouble`] for the statuses.
+pub async fn main(config: RunConfig) -> u8 {
+    match daemon::run(config).await {
+        Ok(()) => exit::OK,
+        Err(trouble) => {
+            tracing::error!("{}", trouble.message());
+            complain(trouble.message(), trouble.status())
+        }
+    }
+}

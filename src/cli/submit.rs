@@ -1,0 +1,124 @@
+//! `submit`: sends a job to the queue.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::{complain, exit};
+use crate::app::daemon;
+use crate::fault::Fault;
+use crate::job::message::{self, Intake};
+use crate::job::{Channels, Format, Task};
+
+/// Arguments of `submit`.
+#[derive(Debug, clap::Args)]
+pub struct SubmitArgs {
+    /// The audio: `s3://bucket/key`; with --folder, a local file to be copied into the inbox
+    #[arg(value_name = "S3_URI|FILE")]
+    input: String,
+
+    /// URL of the SQS queue
+    #[arg(long, env = "TRANSCRIPTION_QUEUE_URL", value_name = "URL", conflicts_with = "folder", required_unless_present = "folder")]
+    queue_url: Option<String>,
+
+    /// The folder that a `run --folder` works on
+    #[arg(long, env = "TRANSCRIPTION_FOLDER", value_name = "DIR")]
+    folder: Option<PathBuf>,
+
+    /// Job id [default: derived from the input]
+    #[arg(long)]
+    job_id: Option<String>,
+
+    /// User id
+    #[arg(long)]
+    user_id: Option<String>,
+
+    /// File id
+    #[arg(long)]
+    file_id: Option<String>,
+
+    /// Where the JSON goes: `s3://bucket/key.json`; the other formats go beside it
+    #[arg(long, value_name = "S3_URI")]
+    output: Option<String>,
+
+    /// Spoken language, or `auto`
+    #[arg(long)]
+    language: Option<String>,
+
+    /// Transcribe or translate
+    #[arg(long, value_enum)]
+    task: Option<Task>,
+
+    /// Words to expect
+    #[arg(long)]
+    prompt: Option<String>,
+
+    /// What to write
+    #[arg(long, value_enum, value_delimiter = ',')]
+    formats: Option<Vec<Format>>,
+
+    /// Times for each word
+    #[arg(long)]
+    word_timestamps: bool,
+
+    /// Mix or separate
+    #[arg(long, value_enum)]
+    channels: Option<Channels>,
+}
+
+impl SubmitArgs {
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        put("s3_input_path", Some(json!(self.input)));
+        put("job_id", self.job_id.as_ref().map(|v| json!(v)));
+        put("user_id", self.user_id.as_ref().map(|v| json!(v)));
+        put("file_id", self.file_id.as_ref().map(|v| json!(v)));
+        put("s3_output_path", self.output.as_ref().map(|v| json!(v)));
+        put("language", self.language.as_ref().map(|v| json!(v)));
+        put("task", self.task.map(|v| json!(v)));
+        put("prompt", self.prompt.as_ref().map(|v| json!(v)));
+        put("formats", self.formats.as_ref().map(|v| json!(v)));
+        put("word_timestamps", self.word_timestamps.then(|| json!(true)));
+        put("channels", self.channels.map(|v| json!(v)));
+        Value::Object(body)
+    }
+}
+
+/// Runs the command: checks the job as the worker would, sends it, prints the job id and the message id.
+pub async fn main(args: SubmitArgs) -> u8 {
+    if let Some(folder) = &args.folder {
+        return match daemon::submit_file(folder, args.input.as_ref()) {
+            Ok(placed) => {
+                println!("{}", placed.display());
+                exit::OK
+            }
+            Err(e) => complain(&format!("failed to put {} into {}: {e}", args.input, folder.display()), exit::FAILED),
+        };
+    }
+    let body = args.body().to_string();
+    let job = match message::read(&body) {
+        Ok(Intake::Jobs(jobs)) => jobs.into_iter().next(),
+        Ok(Intake::Ignored(_)) => None,
+        Err(Fault::Permanent(problem)) => return complain(&problem.message, exit::USAGE),
+        Err(fault) => return complain(&fault.to_string(), exit::USAGE),
+    };
+    let (Some(job), Some(queue_url)) = (job, &args.queue_url) else {
+        return complain("there is no job in this", exit::USAGE);
+    };
+    let sent = match daemon::sqs(queue_url).await {
+        Ok(queue) => queue.send(&body, Some(&job.user_id)).await.map_err(|fault| fault.to_string()),
+        Err(message) => Err(message),
+    };
+    match sent {
+        Ok(message_id) => {
+            println!("{} sent as message {message_id}", job.id);
+            exit::OK
+        }
+        Err(message) => complain(&message, exit::UNAVAILABLE),
+    }
+}

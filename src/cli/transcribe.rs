@@ -1,0 +1,167 @@
+//! `transcribe`: files, here and now, through the worker's own path.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tempfile::NamedTempFile;
+
+use super::{complain, exit};
+use crate::app;
+use crate::config::EngineConfig;
+use crate::fault::Fault;
+use crate::job::Format;
+use crate::model::Model;
+use crate::pipeline::listen::{Listening, listen};
+use crate::pipeline::{Defaults, assemble};
+use crate::transcribe::Transcriber;
+use crate::transcript::{JobRef, SourceRef, Transcript, render};
+use crate::worker::Control;
+
+/// Arguments of `transcribe`.
+#[derive(Debug, clap::Args)]
+pub struct TranscribeArgs {
+    /// Audio or video files; `-` is stdin
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// What to write
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "json,txt,srt,vtt", value_name = "FORMAT,…", requires = "output_dir")]
+    formats: Vec<Format>,
+
+    /// Write `<stem>.<format>` here instead of text to stdout
+    #[arg(long, value_name = "DIR")]
+    output_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    engine: EngineConfig,
+}
+
+/// Runs the command: 0 only if every file succeeded.
+pub async fn main(args: TranscribeArgs) -> u8 {
+    let prepared = async {
+        let defaults = app::defaults(&args.engine)?;
+        let model = app::resolve_model(&args.engine)?;
+        if let Some(dir) = &args.output_dir {
+            std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
+        }
+        let engine = app::start_engine(&args.engine, &model).await?;
+        Ok::<_, String>((defaults, model, engine))
+    };
+    let (defaults, model, engine) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(message) => return complain(&message, exit::CONFIG),
+    };
+    let control = Control::default();
+    let abort = control.abort.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            abort.cancel();
+        }
+    });
+    let mut status = exit::OK;
+    for file in &args.files {
+        let result = transcribe_file(file, &args, &defaults, &model, &engine, &control).await;
+        if let Err(message) = result {
+            status = complain(&message, exit::FAILED);
+        }
+        if control.abort.is_cancelled() {
+            break;
+        }
+    }
+    engine.end().await;
+    status
+}
+
+async fn transcribe_file(
+    file: &Path,
+    args: &TranscribeArgs,
+    defaults: &Defaults,
+    model: &Model,
+    engine: &Transcriber,
+    control: &Control,
+) -> Result<(), String> {
+    let name = if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+    let spooled = if file == Path::new("-") { Some(spool_stdin()?) } else { None };
+    let path = spooled.as_ref().map_or(file, NamedTempFile::path);
+    let size_bytes = std::fs::metadata(path).map_err(|e| format!("failed to read {name}: {e}"))?.len();
+    let progress = progress_bar(&name);
+    let started = Instant::now();
+    let listening = Listening {
+        path: path.to_owned(),
+        name: name.clone(),
+        audio: defaults.audio.clone(),
+        options: defaults.window.clone(),
+        on_progress: Some(Box::new({
+            let progress = progress.clone();
+            move |done_secs| show(&progress, done_secs, started.elapsed())
+        })),
+    };
+    let heard = listen(listening, engine, control).await;
+    progress.finish_and_clear();
+    let heard = heard.map_err(|fault| match fault {
+        Fault::Permanent(problem) | Fault::Transient(problem) => problem.message,
+        Fault::Interrupted | Fault::LeaseLost => format!("{name}: interrupted"),
+    })?;
+    let job = JobRef { job_id: name.clone(), user_id: "local".into(), file_id: name.clone() };
+    let source = SourceRef { bucket: String::new(), key: name.clone(), etag: String::new(), size_bytes };
+    let words = args.engine.word_timestamps;
+    let mut transcript =
+        assemble(heard, job, source, defaults.window.task, words, model, app::worker_ref(String::new()));
+    transcript.timings.total = started.elapsed().as_secs_f64();
+    for warning in &transcript.warnings {
+        eprintln!("transcription-worker: {name}: {}", warning.message);
+    }
+    output(&transcript, &name, args)
+}
+
+fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<(), String> {
+    let Some(dir) = &args.output_dir else {
+        let text = render(transcript, Format::Txt)?;
+        return io::stdout().write_all(&text).map_err(|e| format!("failed to write the text of {name}: {e}"));
+    };
+    let stem = Path::new(name).file_stem().map_or_else(|| name.into(), |stem| stem.to_string_lossy());
+    for format in &args.formats {
+        let extension = match format {
+            Format::Json => "json",
+            Format::Txt => "txt",
+            Format::Srt => "srt",
+            Format::Vtt => "vtt",
+            Format::Amazon => "amazon.json",
+        };
+        let path = dir.join(format!("{stem}.{extension}"));
+        std::fs::write(&path, render(transcript, *format)?)
+            .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn spool_stdin() -> Result<NamedTempFile, String> {
+    let spool = || {
+        let mut file = NamedTempFile::new()?;
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        Ok(file)
+    };
+    spool().map_err(|e: io::Error| format!("failed to read stdin: {e}"))
+}
+
+fn progress_bar(name: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    // the template is a constant of ours
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix} {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_prefix(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+fn show(bar: &ProgressBar, done_secs: f64, elapsed: Duration) {
+    let speed = done_secs / elapsed.as_secs_f64().max(1e-3);
+    let (minutes, seconds) = ((done_secs / 60.0) as u64, done_secs as u64 % 60);
+    bar.set_message(format!("{minutes}:{seconds:02} done, {speed:.1} x realtime"));
+}

@@ -1,0 +1,155 @@
+//! One engine process: its pipes, its log lines, its end.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::wire::{EngineInfo, PROTOCOL, Request, Response, encode_frame, read_response};
+
+/// A pipe that takes no byte for so long has no reader: the largest frame is 2 MB.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Loading 3 GB of weights from a cold network volume takes a minute or two.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// After its stdin has ended an engine that is well is gone within milliseconds.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct EngineCommand {
+    /// The program: this binary, or a script in a test.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+}
+
+/// A running engine that has said `Ready`. Killed when dropped.
+#[derive(Debug)]
+pub struct Child {
+    /// What it said of itself.
+    pub info: EngineInfo,
+    process: tokio::process::Child,
+    stdin: Option<ChildStdin>,
+    responses: mpsc::Receiver<io::Result<Response>>,
+}
+
+impl Child {
+    /// Starts an engine and waits until it is ready.
+    ///
+    /// # Errors
+    /// A sentence: it cannot be started, ended early, spoke another protocol or took longer than five minutes.
+    pub async fn start(command: &EngineCommand) -> Result<Self, String> {
+        let program = command.program.display();
+        let mut process = Command::new(&command.program)
+            .args(&command.args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // a Ctrl-C at the terminal is for the daemon, which will end its engine when the work is given back
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| format!("failed to start the engine {program}: {e}"))?;
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        else {
+            return Err(format!("failed to start the engine {program}: no pipes"));
+        };
+        tokio::spawn(relay_log(stderr));
+        let (sender, responses) = mpsc::channel(64);
+        tokio::spawn(read_responses(stdout, sender));
+        let mut child = Self { info: EngineInfo::default(), process, stdin: Some(stdin), responses };
+        match timeout(START_TIMEOUT, child.receive()).await {
+            Ok(Ok(Response::Ready(info))) if info.protocol == PROTOCOL => child.info = info,
+            Ok(Ok(_)) => return Err(format!("the engine {program} speaks another protocol")),
+            Ok(Err(reason)) => return Err(format!("the engine {program} did not start: {reason}")),
+            Err(_) => return Err(format!("the engine {program} was not ready within {START_TIMEOUT:?}")),
+        }
+        Ok(child)
+    }
+
+    /// The engine's process id, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Sends one window.
+    ///
+    /// # Errors
+    /// The engine has gone or does not read.
+    pub async fn send(&mut self, request: &Request, pcm: &[f32]) -> Result<(), String> {
+        let frame = encode_frame(request, pcm).map_err(|e| e.to_string())?;
+        let Some(stdin) = &mut self.stdin else { return Err("its stdin was closed".to_owned()) };
+        match timeout(WRITE_TIMEOUT, stdin.write_all(&frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(format!("it takes no window: {e}")),
+            Err(_) => Err(format!("it has read nothing for {WRITE_TIMEOUT:?}")),
+        }
+    }
+
+    /// The next answer. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// The engine has ended, or answers garbage: it is to be killed.
+    pub async fn receive(&mut self) -> Result<Response, String> {
+        match self.responses.recv().await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(e)) => Err(format!("it answers garbage: {e}")),
+            None => Err("it ended".to_owned()),
+        }
+    }
+
+    /// Asks the engine to end, then kills it. Returns how it ended.
+    pub async fn end(mut self) -> String {
+        drop(self.stdin.take());
+        let status = match timeout(EXIT_TIMEOUT, self.process.wait()).await {
+            Ok(status) => status,
+            Err(_) => return self.kill().await,
+        };
+        status.map_or_else(|e| e.to_string(), |status| status.to_string())
+    }
+
+    /// Kills the engine. Returns how it ended: by a signal of its own making if it was dead already.
+    pub async fn kill(mut self) -> String {
+        // an error means that it has ended already, which is what is wanted
+        let _ = self.process.start_kill();
+        self.process.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string())
+    }
+}
+
+async fn read_responses(stdout: ChildStdout, to: mpsc::Sender<io::Result<Response>>) {
+    let mut from = BufReader::new(stdout);
+    loop {
+        let response = match read_response(&mut from).await {
+            Ok(Some(response)) => Ok(response),
+            Ok(None) => return,
+            Err(e) => Err(e),
+        };
+        let last = response.is_err();
+        if to.send(response).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// The engine's own lines are JSON records; whisper.cpp's assertions are plain text.
+async fn relay_log(stderr: ChildStderr) {
+    let mut lines = BufReader::new(stderr).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        let text = record.pointer("/fields/message").and_then(|m| m.as_str()).unwrap_or(&line);
+        match record.get("level").and_then(|level| level.as_str()) {
+            Some("TRACE" | "DEBUG" | "INFO") => tracing::debug!(target: "engine", "{text}"),
+            Some("WARN") | None => tracing::warn!(target: "engine", "{text}"),
+            Some(_) => tracing::error!(target: "engine", "{text}"),
+        }
+    }
+}
