@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::objects::Location;
 
+pub mod ids;
+pub mod language;
 pub mod message;
 
 /// One piece of work, whatever the shape of the message it came in. Every field is already checked.

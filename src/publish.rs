@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Code, Fault};
 
+pub mod event;
 pub mod eventbridge;
 pub mod log;
 
@@ -40,6 +41,7 @@ pub struct TranscriptionCompleted {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<EventError>,
     /// RFC 3339, UTC.
+    #[schemars(extend("format" = "date-time"))]
     pub completed_at: String,
 }
 
@@ -89,8 +91,10 @@ pub struct TranscriptLocation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptMetadata {
-    /// ISO 639-1, two letters where the language has them.
-    pub language: String,
+    /// Spoken language, ISO 639-1; absent when there was no speech to detect it from, or where it has no two letters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schemars(regex(pattern = "^[a-z]{2}$"))]
+    pub language: Option<String>,
     /// Length of the audio, seconds.
     pub duration: f64,
     /// Words in the text.
@@ -98,6 +102,7 @@ pub struct TranscriptMetadata {
     /// Model name.
     pub model: String,
     /// Mean token probability, 0 to 1; 0 when there is no text.
+    #[schemars(range(min = 0, max = 1))]
     pub confidence: f64,
     /// Seconds from the start of the fetch to the last object written.
     pub processing_time: f64,

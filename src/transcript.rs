@@ -4,13 +4,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
-use crate::job::Task;
-use crate::publish::Status;
+use crate::job::{Task, language};
+use crate::publish::{Status, TranscriptMetadata};
 
 pub mod amazon;
 pub mod json;
 pub mod subtitles;
 pub mod text;
+pub mod tidy;
+pub mod words;
+
+pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
 pub const VERSION: &str = "1.0";
@@ -193,4 +197,22 @@ impl Transcript {
     pub fn word_count(&self) -> u64 {
         self.text.split_whitespace().count() as u64
     }
+
+    /// What the event tells of this transcript. `processing_secs` runs from the start of the fetch to the last object
+    /// written. The language is the spoken one also of a translation, absent where it is unknown or has no two letters.
+    pub fn metadata(&self, processing_secs: f64) -> TranscriptMetadata {
+        TranscriptMetadata {
+            language: self.language.as_ref().and_then(|spoken| language::iso_639_1(&spoken.code)).map(str::to_owned),
+            duration: round_ms(self.audio.duration),
+            word_count: self.word_count(),
+            model: self.model.name.clone(),
+            // max and min turn a NaN into 0
+            confidence: round_ms(self.quality.confidence.max(0.0).min(1.0)),
+            processing_time: round_ms(processing_secs.max(0.0)),
+            timestamps: true,
+        }
+    }
 }
+
+#[cfg(test)]
+pub(crate) mod samples;

@@ -1,1 +1,67 @@
-//! (to be written)
+//! Subtitles: SubRip (`.srt`) and WebVTT (`.vtt`) from the same cues.
+
+use std::fmt::Write as _;
+
+use super::Transcript;
+use cues::cues;
+
+pub mod cues;
+
+/// SubRip. Empty when nothing was said. `-->` within a text is written `->`, since SubRip has no escape for it.
+pub fn srt(transcript: &Transcript) -> String {
+    let mut document = String::new();
+    for (index, cue) in cues(transcript).iter().enumerate() {
+        let text = cue.lines.join("\n").replace("-->", "->");
+        let (start, end) = (time(cue.start_ms, ','), time(cue.end_ms, ','));
+        let separator = if index == 0 { "" } else { "\n" };
+        // writing to a string cannot fail
+        let _ = writeln!(document, "{separator}{}\n{start} --> {end}\n{text}", index + 1);
+    }
+    document
+}
+
+/// WebVTT. Only its header when nothing was said.
+pub fn vtt(transcript: &Transcript) -> String {
+    let mut document = "WEBVTT\n".to_owned();
+    for cue in cues(transcript) {
+        let text = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let _ = writeln!(document, "\n{} --> {}\n{text}", time(cue.start_ms, '.'), time(cue.end_ms, '.'));
+    }
+    document
+}
+
+/// `hh:mm:ss.mmm`; hours take as many digits as they need, at least two.
+fn time(ms: u64, point: char) -> String {
+    let (hours, minutes, secs) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{hours:02}:{minutes:02}:{secs:02}{point}{:03}", ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::samples;
+
+    #[test]
+    fn subrip_is_the_golden_one() {
+        assert_eq!(srt(&samples::jfk()), include_str!("../../tests/golden/transcripts/jfk.srt"));
+        assert_eq!(srt(&samples::call()), include_str!("../../tests/golden/transcripts/call.srt"));
+    }
+
+    #[test]
+    fn webvtt_is_the_golden_one_and_escapes_what_it_must() {
+        assert_eq!(vtt(&samples::jfk()), include_str!("../../tests/golden/transcripts/jfk.vtt"));
+        assert_eq!(vtt(&samples::call()), include_str!("../../tests/golden/transcripts/call.vtt"));
+    }
+
+    #[test]
+    fn silence_is_a_valid_document() {
+        assert_eq!(srt(&samples::silence()), "");
+        assert_eq!(vtt(&samples::silence()), "WEBVTT\n");
+    }
+
+    #[test]
+    fn hours_beyond_ninety_nine_are_written_out() {
+        assert_eq!(time(100 * 3_600_000 + 61_001, ','), "100:01:01,001");
+        assert_eq!(time(59_999, '.'), "00:00:59.999");
+    }
+}

@@ -1,0 +1,99 @@
+//! The languages Whisper knows.
+
+/// What a producer writes to have the language detected.
+pub const AUTO: &str = "auto";
+
+/// Code and English name of each language Whisper was trained on, in the order of its tokens.
+#[rustfmt::skip]
+pub const LANGUAGES: [(&str, &str); 100] = [
+    ("en", "english"), ("zh", "chinese"), ("de", "german"), ("es", "spanish"), ("ru", "russian"), ("ko", "korean"),
+    ("fr", "french"), ("ja", "japanese"), ("pt", "portuguese"), ("tr", "turkish"), ("pl", "polish"),
+    ("ca", "catalan"), ("nl", "dutch"), ("ar", "arabic"), ("sv", "swedish"), ("it", "italian"),
+    ("id", "indonesian"), ("hi", "hindi"), ("fi", "finnish"), ("vi", "vietnamese"), ("he", "hebrew"),
+    ("uk", "ukrainian"), ("el", "greek"), ("ms", "malay"), ("cs", "czech"), ("ro", "romanian"), ("da", "danish"),
+    ("hu", "hungarian"), ("ta", "tamil"), ("no", "norwegian"), ("th", "thai"), ("ur", "urdu"), ("hr", "croatian"),
+    ("bg", "bulgarian"), ("lt", "lithuanian"), ("la", "latin"), ("mi", "maori"), ("ml", "malayalam"),
+    ("cy", "welsh"), ("sk", "slovak"), ("te", "telugu"), ("fa", "persian"), ("lv", "latvian"), ("bn", "bengali"),
+    ("sr", "serbian"), ("az", "azerbaijani"), ("sl", "slovenian"), ("kn", "kannada"), ("et", "estonian"),
+    ("mk", "macedonian"), ("br", "breton"), ("eu", "basque"), ("is", "icelandic"), ("hy", "armenian"),
+    ("ne", "nepali"), ("mn", "mongolian"), ("bs", "bosnian"), ("kk", "kazakh"), ("sq", "albanian"),
+    ("sw", "swahili"), ("gl", "galician"), ("mr", "marathi"), ("pa", "punjabi"), ("si", "sinhala"), ("km", "khmer"),
+    ("sn", "shona"), ("yo", "yoruba"), ("so", "somali"), ("af", "afrikaans"), ("oc", "occitan"), ("ka", "georgian"),
+    ("be", "belarusian"), ("tg", "tajik"), ("sd", "sindhi"), ("gu", "gujarati"), ("am", "amharic"),
+    ("yi", "yiddish"), ("lo", "lao"), ("uz", "uzbek"), ("fo", "faroese"), ("ht", "haitian creole"), ("ps", "pashto"),
+    ("tk", "turkmen"), ("nn", "nynorsk"), ("mt", "maltese"), ("sa", "sanskrit"), ("lb", "luxembourgish"),
+    ("my", "myanmar"), ("bo", "tibetan"), ("tl", "tagalog"), ("mg", "malagasy"), ("as", "assamese"), ("tt", "tatar"),
+    ("haw", "hawaiian"), ("ln", "lingala"), ("ha", "hausa"), ("ba", "bashkir"), ("jw", "javanese"),
+    ("su", "sundanese"), ("yue", "cantonese"),
+];
+
+/// Other names in use, and the ISO code of Javanese, for which Whisper has one of its own.
+#[rustfmt::skip]
+const ALIASES: [(&str, &str); 14] = [
+    ("burmese", "my"), ("valencian", "ca"), ("flemish", "nl"), ("haitian", "ht"), ("letzeburgesch", "lb"),
+    ("pushto", "ps"), ("panjabi", "pa"), ("moldavian", "ro"), ("moldovan", "ro"), ("sinhalese", "si"),
+    ("castilian", "es"), ("mandarin", "zh"), ("jv", "jw"), ("nb", "no"),
+];
+
+/// Whisper's code for a code or an English name, in any case; of a tag with a region (`en-US`, `pt_BR`) the language
+/// counts. `None` for a language Whisper does not know, and for `auto`.
+pub fn code(text: &str) -> Option<&'static str> {
+    let text = text.trim().to_ascii_lowercase();
+    let language = match text.split_once(['-', '_']) {
+        // only a code has a region: "old-english" is no language of ours
+        Some((language @ ("haw" | "yue"), _)) => language,
+        Some((language, _)) if language.len() == 2 => language,
+        _ => text.as_str(),
+    };
+    let known = LANGUAGES.iter().find(|(code, name)| *code == language || *name == language).map(|(code, _)| *code);
+    known.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == language).map(|(_, code)| *code))
+}
+
+/// The two letters of ISO 639-1 for one of Whisper's codes; `None` for Hawaiian, which has none. Cantonese is `zh` there.
+pub fn iso_639_1(code: &str) -> Option<&str> {
+    match code {
+        "jw" => Some("jv"),
+        "yue" => Some("zh"),
+        _ => (code.len() == 2).then_some(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_is_known_by_code_name_and_region_tag() {
+        for text in ["de", "DE", " German ", "de-AT", "de_CH"] {
+            assert_eq!(code(text), Some("de"), "{text}");
+        }
+        assert_eq!(code("Haitian Creole"), Some("ht"));
+        assert_eq!(code("yue-HK"), Some("yue"));
+        assert_eq!(code("Mandarin"), Some("zh"));
+    }
+
+    #[test]
+    fn what_whisper_does_not_know_has_no_code() {
+        for text in ["", "xx", "klingon", "auto", "e", "english-old", "\0"] {
+            assert_eq!(code(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_code_and_name_is_listed_once() {
+        let mut all: Vec<&str> = LANGUAGES.iter().flat_map(|(code, name)| [*code, *name]).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 2 * LANGUAGES.len());
+        assert!(ALIASES.iter().all(|(alias, code)| !all.contains(alias) && all.contains(code)));
+    }
+
+    #[test]
+    fn events_carry_two_letters_or_nothing() {
+        assert_eq!(iso_639_1("en"), Some("en"));
+        assert_eq!(iso_639_1("jw"), Some("jv"));
+        assert_eq!(iso_639_1("haw"), None);
+        let letters = LANGUAGES.iter().filter_map(|(code, _)| iso_639_1(code));
+        assert!(letters.into_iter().all(|two| two.len() == 2));
+    }
+}

@@ -1,0 +1,157 @@
+//! The plain job: what the transcription Lambda sends, and what the older worker's producers send.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{bad, clean_id, location, owners, shown};
+use crate::fault::Fault;
+use crate::job::{Channels, Format, Job, JobOptions, Task, ids, language};
+use crate::objects::Location;
+
+/// Characters; Whisper keeps 224 tokens of a prompt, which are fewer.
+const MAX_PROMPT_CHARS: usize = 1_000;
+
+/// Characters; longer names no model.
+const MAX_MODEL_CHARS: usize = 128;
+
+/// An id; a number counts as its digits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a string or a whole number")]
+pub enum Id {
+    /// As producers should send it.
+    Text(String),
+    /// As databases number their rows.
+    Whole(u64),
+}
+
+impl Id {
+    /// The cleaned id.
+    ///
+    /// # Errors
+    /// `BadMessage` naming `field`.
+    pub fn clean(&self, field: &str) -> Result<String, Fault> {
+        match self {
+            Self::Text(text) => clean_id(field, text),
+            Self::Whole(number) => Ok(number.to_string()),
+        }
+    }
+}
+
+/// A job as a plain JSON object. Only `s3_input_path` is required; `null` is the same as absent; fields not listed are
+/// ignored.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[schemars(title = "Job")]
+pub struct PlainJob {
+    /// Id of the job; derived from the location and `file_id` when absent.
+    pub job_id: Option<Id>,
+    /// Whose audio it is; `unknown` when absent and the key is not shaped `userId/fileId/name`.
+    pub user_id: Option<Id>,
+    /// Id of the audio file; from the key or derived from the location when absent.
+    pub file_id: Option<Id>,
+    /// `s3://bucket/key` of the audio. Taken literally: nothing is URL-decoded.
+    #[schemars(regex(pattern = "^s3://[^/]+/.*[^/]$"))]
+    pub s3_input_path: String,
+    /// `s3://bucket/key.json` for the JSON; the other renditions lie beside it under the same stem.
+    #[schemars(regex(pattern = r"^s3://[^/]+/(.*/)?[^/]+\.json$"))]
+    pub s3_output_path: Option<String>,
+    /// Spoken language: a code (`en`), a tag (`en-US`), an English name (`english`), or `auto` to detect it.
+    pub language: Option<String>,
+    /// Transcribe, or translate to English.
+    pub task: Option<Task>,
+    /// Model name; must be the one the worker serves.
+    pub model: Option<String>,
+    /// Words to expect: names, spelling, style. At most 1,000 characters count.
+    pub prompt: Option<String>,
+    /// Renditions to write; `json` and `txt` are always written.
+    pub formats: Option<Vec<Format>>,
+    /// Times for each word.
+    pub word_timestamps: Option<bool>,
+    /// One transcript of the mix, or of each channel.
+    pub channels: Option<Channels>,
+    /// Accepted for the older worker's producers; not used.
+    pub priority: Option<Value>,
+    /// Accepted for the older worker's producers; not used.
+    pub estimated_duration_seconds: Option<Value>,
+    /// Accepted for the older worker's producers; not used: the queue counts deliveries.
+    pub retry_count: Option<Value>,
+    /// Accepted for the older worker's producers; not used: the queue knows when it was sent.
+    pub submitted_at: Option<Value>,
+}
+
+impl PlainJob {
+    /// The job, checked.
+    ///
+    /// # Errors
+    /// `BadMessage` naming the field.
+    pub fn job(self) -> Result<Job, Fault> {
+        let source = parsed("s3_input_path", &self.s3_input_path)?;
+        if source.key.ends_with('/') {
+            return Err(bad(format!("`s3_input_path` names a folder: {source}")));
+        }
+        let output = self.s3_output_path.as_deref().map(|path| output(path, &source)).transpose()?;
+        let clean = |field, id: &Option<Id>| id.as_ref().map(|id| id.clean(field)).transpose();
+        let file_id = clean("file_id", &self.file_id)?;
+        let job_id = clean("job_id", &self.job_id)?;
+        let id = job_id.unwrap_or_else(|| ids::job_id(&source, file_id.as_deref().unwrap_or_default()));
+        let (user_id, file_id) = owners(clean("user_id", &self.user_id)?, file_id, &source);
+        let options = self.options()?;
+        Ok(Job { id, user_id, file_id, source, output, options })
+    }
+
+    fn options(self) -> Result<JobOptions, Fault> {
+        let language = self.language.as_deref().map(known_language).transpose()?;
+        let formats = self.formats.map(|mut formats| {
+            formats.sort_unstable();
+            formats.dedup();
+            formats
+        });
+        Ok(JobOptions {
+            language,
+            task: self.task,
+            model: self.model.and_then(|model| one_line(&model, MAX_MODEL_CHARS)),
+            prompt: self.prompt.and_then(|prompt| one_line(&prompt, MAX_PROMPT_CHARS)),
+            formats,
+            word_timestamps: self.word_timestamps,
+            channels: self.channels,
+        })
+    }
+}
+
+fn parsed(field: &str, path: &str) -> Result<Location, Fault> {
+    let Some(parts) = Location::parse(path) else {
+        return Err(bad(format!("`{field}` is not of the form s3://bucket/key: {}", shown(path))));
+    };
+    location(field, &parts.bucket, &parts.key)
+}
+
+/// Where the JSON must go. The siblings replace `.json`, so there has to be one, and a name before it.
+fn output(path: &str, source: &Location) -> Result<Location, Fault> {
+    let output = parsed("s3_output_path", path)?;
+    let stem = output.key.strip_suffix(".json").unwrap_or_default();
+    if stem.is_empty() || stem.ends_with('/') {
+        return Err(bad(format!("`s3_output_path` must name a .json object: {output}")));
+    }
+    if output == *source {
+        return Err(bad(format!("`s3_output_path` would overwrite the audio: {output}")));
+    }
+    Ok(output)
+}
+
+fn known_language(text: &str) -> Result<String, Fault> {
+    if text.trim().eq_ignore_ascii_case(language::AUTO) {
+        return Ok(language::AUTO.to_owned());
+    }
+    match language::code(text) {
+        Some(code) => Ok(code.to_owned()),
+        None => Err(bad(format!("`language` \"{}\" is none that Whisper knows", shown(text)))),
+    }
+}
+
+/// The text on one line, without control characters (a NUL would panic in the engine's C strings), capped and trimmed.
+fn one_line(text: &str, max_chars: usize) -> Option<String> {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = spaced.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(max_chars).collect();
+    let line = line.trim_end().to_owned();
+    (!line.is_empty()).then_some(line)
+}

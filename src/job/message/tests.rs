@@ -1,0 +1,171 @@
+//! What is refused, and how it is said; what is ignored; whom a bad message is about.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use serde_json::json;
+
+use super::*;
+
+fn refusal(body: &str) -> String {
+    match read(body) {
+        Err(Fault::Permanent(problem)) if problem.code == Code::BadMessage => problem.message,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn only_job(body: &Value) -> Job {
+    match read(&body.to_string()).unwrap() {
+        Intake::Jobs(jobs) => jobs.into_iter().next().unwrap(),
+        Intake::Ignored(why) => panic!("ignored: {why}"),
+    }
+}
+
+/// A good plain job with one field changed.
+fn with(field: &str, value: Value) -> String {
+    let mut job = json!({"job_id": "j", "user_id": "u", "file_id": "f", "s3_input_path": "s3://b/k.mp3"});
+    job[field] = value;
+    job.to_string()
+}
+
+#[test]
+fn what_is_not_json_is_told_with_line_and_column() {
+    assert_eq!(refusal("{\n  \"a\": }"), "the message is not JSON: expected value at line 2 column 8");
+    for body in ["", "hello", "[1]", "null", "\"x\"", "{\"a\":1", &"[".repeat(100_000)] {
+        assert!(refusal(body).contains("is not"), "{body:.20}");
+    }
+}
+
+#[test]
+fn a_field_of_the_wrong_type_is_named() {
+    let cases = [
+        ("job_id", json!(1.5)),
+        ("user_id", json!(["u"])),
+        ("file_id", json!({})),
+        ("s3_input_path", json!(7)),
+        ("word_timestamps", json!("yes")),
+        ("task", json!("summarise")),
+        ("channels", json!("left")),
+        ("formats", json!("srt")),
+        ("language", json!(5)),
+    ];
+    for (field, value) in cases {
+        let said = refusal(&with(field, value));
+        assert!(said.contains(field), "{said}");
+    }
+    assert!(
+        refusal(&with("formats", json!(["srt", "docx"]))).contains("`formats[1]` is wrong: unknown variant `docx`")
+    );
+    assert!(refusal(&with("language", json!("klingon"))).contains("klingon"));
+}
+
+#[test]
+fn a_missing_field_is_named() {
+    assert!(refusal(r#"{"job_id":"j"}"#).contains("`s3_input_path`"));
+    let uploaded = json!({"detail-type": "Audio Uploaded", "detail": {"userId": "u", "s3Location": {"bucket": "b"}}});
+    let said = refusal(&uploaded.to_string());
+    assert!(said.contains("`detail.s3Location`") && said.contains("`key`"), "{said}");
+    assert!(refusal(r#"{"detail-type":"Object Created"}"#).contains("`detail`"));
+    assert!(refusal(r#"{"Records":[{"eventName":"ObjectCreated:Put"}]}"#).contains("`Records[0]`"));
+}
+
+#[test]
+fn a_hostile_id_is_refused_by_name_and_never_reaches_a_key() {
+    for id in ["", " ", ".", "..", "../../etc/passwd", "a\\b", "a\0b", "a\r\nb", &"x".repeat(129)] {
+        for field in ["job_id", "user_id", "file_id"] {
+            assert!(refusal(&with(field, json!(id))).starts_with(&format!("`{field}`")), "{id:?}");
+        }
+        let event = json!({"detail-type": "Audio Uploaded",
+            "detail": {"userId": id, "fileId": "f", "s3Location": {"bucket": "b", "key": "k.mp3"}}});
+        assert!(refusal(&event.to_string()).starts_with("`detail.userId`"), "{id:?}");
+    }
+}
+
+#[test]
+fn a_location_that_cannot_be_one_is_refused() {
+    for path in
+        ["", "b/k", "https://b/k", "s3://", "s3://b", "s3://b/", "s3:///k", "s3://../k", "s3://b/folder/", "s3://b/a\0"]
+    {
+        assert!(refusal(&with("s3_input_path", json!(path))).contains("`s3_input_path`"), "{path}");
+    }
+    for path in ["", "s3://b/x.txt", "s3://b/.json", "s3://b/a/.json", "s3://b/a/"] {
+        assert!(refusal(&with("s3_output_path", json!(path))).contains("`s3_output_path`"), "{path}");
+    }
+    let key = "k".repeat(1025);
+    assert!(refusal(&with("s3_input_path", json!(format!("s3://b/{key}")))).contains("1024"));
+}
+
+#[test]
+fn an_output_over_the_audio_is_refused() {
+    let job = json!({"s3_input_path": "s3://b/x.json", "s3_output_path": "s3://b/x.json"});
+    assert!(refusal(&job.to_string()).contains("overwrite"));
+}
+
+#[test]
+fn more_than_a_mebibyte_is_no_message() {
+    let body = with("note", json!("x".repeat(MAX_BODY_BYTES)));
+    assert!(refusal(&body).contains("bytes"));
+}
+
+#[test]
+fn a_third_envelope_is_refused() {
+    let mut body = with("note", json!(1));
+    for _ in 0..3 {
+        body = json!({"Type": "Notification", "Message": body}).to_string();
+    }
+    assert!(refusal(&body).contains("SNS"));
+}
+
+#[test]
+fn an_unknown_shape_is_refused_and_an_s3_event_of_another_kind_ignored() {
+    assert!(refusal(r#"{"hello":"world"}"#).contains("s3_input_path"));
+    assert!(refusal(r#"{"detail-type":"Transcription Completed","detail":{}}"#).contains("Transcription Completed"));
+    let deleted = json!({"detail-type": "Object Deleted", "source": "aws.s3", "detail": {}}).to_string();
+    assert!(matches!(read(&deleted), Ok(Intake::Ignored(_))));
+    let folder = json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": "x/"}}});
+    assert!(matches!(read(&folder.to_string()), Ok(Intake::Ignored(_))));
+    assert!(matches!(read(r#"{"Records":[]}"#), Ok(Intake::Ignored(_))));
+}
+
+#[test]
+fn a_refusal_quotes_little_and_no_control_characters() {
+    let said = refusal(&with("task", json!(format!("\u{1b}[2J{}", "x".repeat(10_000)))));
+    assert!(said.chars().count() <= MAX_REASON_CHARS + 1 && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn a_job_without_id_gets_the_same_one_on_each_delivery_and_another_per_file() {
+    let job = |file: &str| only_job(&json!({"s3_input_path": "s3://b/k.mp3", "file_id": file})).id;
+    assert_eq!(job("f1"), job("f1"));
+    assert_ne!(job("f1"), job("f2"));
+}
+
+#[test]
+fn auto_and_region_tags_are_languages_and_null_is_none() {
+    let language = |value: Value| only_job(&serde_json::from_str(&with("language", value)).unwrap()).options.language;
+    assert_eq!(language(json!("AUTO")).as_deref(), Some("auto"));
+    assert_eq!(language(json!("en-US")).as_deref(), Some("en"));
+    assert_eq!(language(Value::Null), None);
+}
+
+#[test]
+fn a_prompt_is_capped() {
+    let prompt = only_job(&serde_json::from_str(&with("prompt", json!("ä".repeat(5_000)))).unwrap()).options.prompt;
+    assert_eq!(prompt.unwrap().chars().count(), 1_000);
+}
+
+#[test]
+fn a_bad_message_is_about_what_can_be_salvaged_of_it() {
+    let known = identify(&with("task", json!("summarise")), "m1");
+    assert_eq!((known.job_id.as_str(), known.user_id.as_str(), known.file_id.as_str()), ("j", "u", "f"));
+    assert_eq!(known.source, Location::new("b", "k.mp3"));
+
+    let hostile = identify(&with("job_id", json!("../x")), "m1");
+    assert_eq!(hostile.job_id, ids::derived(&["message", "m1"]));
+    assert_eq!(hostile.user_id, "u");
+
+    let nothing = identify("no json", "m1");
+    assert_eq!((nothing.job_id.as_str(), nothing.user_id.as_str()), (hostile.job_id.as_str(), "unknown"));
+    assert_eq!(nothing.source, Location::new("", ""));
+    assert_eq!(nothing, identify("no json", "m1"));
+    assert_ne!(nothing.file_id, identify("no json", "m2").file_id);
+}

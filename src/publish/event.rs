@@ -1,0 +1,145 @@
+//! "Transcription Completed" from what is known at the end of a job.
+
+use jiff::{Timestamp, Unit};
+
+use super::{EventError, SourceAudio, Status, TranscriptLocation, TranscriptionCompleted};
+use crate::fault::{Code, Problem};
+use crate::job::Job;
+use crate::job::message::Identity;
+use crate::transcript::Transcript;
+
+/// `version` inside `detail`.
+pub const VERSION: &str = "1.0";
+
+/// Characters of `error.message`; an entry of EventBridge holds 256 KB, and nobody reads more of a sentence.
+const MAX_MESSAGE_CHARS: usize = 2_000;
+
+impl TranscriptionCompleted {
+    /// The event of a finished job: `completed`, or `partial` with the transcript's warnings as its error.
+    /// `processing_secs` runs from the start of the fetch to the last object written.
+    pub fn done(job: &Job, transcript: &Transcript, location: TranscriptLocation, processing_secs: f64) -> Self {
+        let error = match transcript.status {
+            Status::Completed => None,
+            Status::Partial | Status::Failed => Some(warnings(transcript)),
+        };
+        Self {
+            // a transcript exists, whatever its own status says
+            status: if error.is_some() { Status::Partial } else { Status::Completed },
+            transcript_location: Some(location),
+            transcript_metadata: Some(transcript.metadata(processing_secs)),
+            error,
+            ..blank(&Identity::from(job))
+        }
+    }
+
+    /// The event of a job that will not be tried again.
+    pub fn failed(identity: &Identity, problem: &Problem) -> Self {
+        Self {
+            status: Status::Failed,
+            error: Some(EventError { code: problem.code, message: capped(&problem.message) }),
+            ..blank(identity)
+        }
+    }
+}
+
+fn blank(identity: &Identity) -> TranscriptionCompleted {
+    TranscriptionCompleted {
+        version: VERSION.to_owned(),
+        user_id: identity.user_id.clone(),
+        file_id: identity.file_id.clone(),
+        job_id: identity.job_id.clone(),
+        status: Status::Completed,
+        source_audio: SourceAudio { bucket: identity.source.bucket.clone(), key: identity.source.key.clone() },
+        transcript_location: None,
+        transcript_metadata: None,
+        error: None,
+        completed_at: now(),
+    }
+}
+
+/// The first warning's code, and all their sentences.
+fn warnings(transcript: &Transcript) -> EventError {
+    let sentences: Vec<&str> = transcript.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    EventError {
+        code: transcript.warnings.first().map_or(Code::DamagedAudio, |warning| warning.code),
+        message: capped(&sentences.join("; ")),
+    }
+}
+
+fn capped(message: &str) -> String {
+    message.chars().take(MAX_MESSAGE_CHARS).collect()
+}
+
+/// RFC 3339 in UTC, such as `2026-01-05T12:00:00.123Z`.
+fn now() -> String {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::job::JobOptions;
+    use crate::objects::Location;
+    use crate::transcript::samples;
+
+    fn job() -> Job {
+        Job {
+            id: "j1".to_owned(),
+            user_id: "u1".to_owned(),
+            file_id: "f1".to_owned(),
+            source: Location::new("uploads", "u1/f1/talk.mp3"),
+            output: None,
+            options: JobOptions::default(),
+        }
+    }
+
+    fn location() -> TranscriptLocation {
+        TranscriptLocation {
+            bucket: "out".to_owned(),
+            text_key: "t.txt".to_owned(),
+            json_key: "t.json".to_owned(),
+            srt_key: None,
+            vtt_key: None,
+            amazon_key: None,
+        }
+    }
+
+    #[test]
+    fn a_whole_transcript_is_completed_without_error() {
+        let event = TranscriptionCompleted::done(&job(), &samples::jfk(), location(), 1.23456);
+        assert_eq!((event.status, event.error), (Status::Completed, None));
+        let metadata = event.transcript_metadata.unwrap();
+        assert_eq!(metadata.language.as_deref(), Some("en"));
+        assert_eq!((metadata.word_count, metadata.processing_time, metadata.confidence), (19, 1.235, 0.877));
+    }
+
+    #[test]
+    fn a_damaged_one_is_partial_and_says_why() {
+        let event = TranscriptionCompleted::done(&job(), &samples::call(), location(), 1.0);
+        assert_eq!(event.status, Status::Partial);
+        let error = event.error.unwrap();
+        assert_eq!((error.code, error.message.as_str()), (Code::DamagedAudio, "2 damaged packets were skipped"));
+        assert!(event.transcript_location.is_some());
+    }
+
+    #[test]
+    fn silence_has_no_language() {
+        let event = TranscriptionCompleted::done(&job(), &samples::silence(), location(), 1.0);
+        assert_eq!(event.transcript_metadata.unwrap().language, None);
+    }
+
+    #[test]
+    fn a_failure_has_no_transcript_and_a_time_in_utc() {
+        let problem = Problem { code: Code::ObjectNotFound, message: "s3://b/k does not exist".to_owned() };
+        let event = TranscriptionCompleted::failed(&Identity::from(&job()), &problem);
+        assert_eq!(
+            (event.status, &event.transcript_location, &event.transcript_metadata),
+            (Status::Failed, &None, &None)
+        );
+        assert!(event.completed_at.ends_with('Z') && event.completed_at.parse::<Timestamp>().is_ok());
+        assert_eq!(serde_json::to_value(&event).unwrap()["error"]["code"], "OBJECT_NOT_FOUND");
+    }
+}

@@ -1,0 +1,200 @@
+//! Cues that can be read: at most two lines of 42 columns, seldom under one second, never over seven, never two at once.
+
+use std::ops::Range;
+
+use crate::transcript::{Segment, Transcript, Word, text, words};
+
+/// Columns of a line; what broadcasters allow.
+const LINE_COLUMNS: usize = 42;
+
+/// Columns aimed at for a whole cue: two lines, less what breaking at words leaves unused.
+const CUE_COLUMNS: usize = 76;
+
+/// Columns; fewer, left over for a cue of their own, would flash by.
+const ORPHAN_COLUMNS: usize = 16;
+
+/// Milliseconds; shorter flashes by. Kept where the neighbours leave room.
+const MIN_MS: u64 = 1_000;
+
+/// Milliseconds; longer is read twice.
+const MAX_MS: u64 = 7_000;
+
+/// One subtitle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cue {
+    /// Milliseconds from the start of the audio.
+    pub start_ms: u64,
+    /// Milliseconds, after `start_ms` and not after the next cue's start or the audio's end.
+    pub end_ms: u64,
+    /// One or two.
+    pub lines: Vec<String>,
+}
+
+/// The transcript's cues in order. Where channels are separate, each segment's first cue names its channel, and a cue
+/// ends when another channel's begins. A cue is only dropped where more of them meet than there are milliseconds.
+pub fn cues(transcript: &Transcript) -> Vec<Cue> {
+    let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| Layout::of(segment).cues()).collect();
+    cues.sort_by_key(|cue| cue.start_ms);
+    timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64)
+}
+
+/// A segment's words, and the columns they take when all of them stand on one line.
+struct Layout {
+    words: Vec<Word>,
+    columns: Vec<Range<usize>>,
+}
+
+impl Layout {
+    fn of(segment: &Segment) -> Self {
+        let mut all = words::timed(segment);
+        if let Some(channel) = segment.channel {
+            let label = format!("Channel {channel}:");
+            all.insert(0, Word { start: segment.start, end: segment.start, word: label, probability: 1.0 });
+        }
+        let words: Vec<Word> = all.into_iter().flat_map(|word| words::pieces(word, LINE_COLUMNS)).collect();
+        let mut columns: Vec<Range<usize>> = Vec::with_capacity(words.len());
+        let mut before: Option<&Word> = None;
+        for word in &words {
+            let end = columns.last().map_or(0, |range| range.end);
+            let start = end + before.map_or(0, |before| words::gap(&before.word, &word.word));
+            columns.push(start..start + words::width(&word.word));
+            before = Some(word);
+        }
+        Self { words, columns }
+    }
+
+    fn cues(self) -> Vec<Cue> {
+        let mut cues = Vec::new();
+        let mut from = 0;
+        while from < self.words.len() {
+            let to = self.end_of_cue(from);
+            cues.push(self.cue(from..to));
+            from = to;
+        }
+        cues
+    }
+
+    fn cue(&self, range: Range<usize>) -> Cue {
+        let middle = self.line_break(&range).unwrap_or(range.end);
+        let lines = [range.start..middle, middle..range.end];
+        Cue {
+            start_ms: self.start_ms(range.start),
+            end_ms: self.end_ms(range.end),
+            lines: lines.into_iter().filter(|line| !line.is_empty()).map(|line| self.line(line)).collect(),
+        }
+    }
+
+    fn line(&self, range: Range<usize>) -> String {
+        words::join(self.words.get(range).unwrap_or_default().iter().map(|word| word.word.as_str()))
+    }
+
+    /// The cue that starts with word `from` ends before the word returned: after punctuation if it can, else so that
+    /// the rest of the segment falls into cues of about the same length.
+    fn end_of_cue(&self, from: usize) -> usize {
+        let rest = self.width(&(from..self.words.len()));
+        let time_ms = self.end_ms(self.words.len()).saturating_sub(self.start_ms(from));
+        let cues_left = rest.div_ceil(CUE_COLUMNS).max(time_ms.div_ceil(MAX_MS) as usize).max(1);
+        let target = rest as f64 / cues_left as f64;
+        let (mut best, mut best_score) = (from + 1, f64::NEG_INFINITY);
+        for to in from + 1..=self.words.len() {
+            let range = from..to;
+            let lasts_ms = self.end_ms(to).saturating_sub(self.start_ms(from));
+            // the first word is taken whatever it is: there has to be progress
+            if to > from + 1 && (lasts_ms > MAX_MS || self.line_break(&range).is_none()) {
+                return best;
+            }
+            let unevenness = (self.width(&range) as f64 - target).abs() / target.max(1.0);
+            let orphans = if self.width(&(to..self.words.len())) < ORPHAN_COLUMNS { 1.0 } else { 0.0 };
+            let score = self.punctuation(to) - unevenness - orphans;
+            if score > best_score {
+                (best, best_score) = (to, score);
+            }
+        }
+        // all that is left fits
+        self.words.len()
+    }
+
+    /// Where the second line starts: after punctuation if it can, else in the middle. The end when one line is enough,
+    /// `None` when two are not.
+    fn line_break(&self, range: &Range<usize>) -> Option<usize> {
+        if self.width(range) <= LINE_COLUMNS {
+            return Some(range.end);
+        }
+        let unevenness = |middle: usize| {
+            let (first, second) = (self.width(&(range.start..middle)), self.width(&(middle..range.end)));
+            let fits = first <= LINE_COLUMNS && second <= LINE_COLUMNS;
+            fits.then(|| first.abs_diff(second) as f64 - 30.0 * self.punctuation(middle))
+        };
+        let breaks = (range.start + 1..range.end).filter_map(|middle| Some((unevenness(middle)?, middle)));
+        breaks.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, middle)| middle)
+    }
+
+    /// How good it is to break after the word before `at`.
+    fn punctuation(&self, at: usize) -> f64 {
+        match at.checked_sub(1).and_then(|last| self.words.get(last)) {
+            Some(word) if text::ends_sentence(&word.word) => 0.6,
+            Some(word) if word.word.ends_with([',', ';', ':', '、', '，', '；', '：', '—']) => 0.35,
+            _ => 0.0,
+        }
+    }
+
+    fn width(&self, range: &Range<usize>) -> usize {
+        let start = self.columns.get(range.start).map_or(0, |columns| columns.start);
+        let end = range.end.checked_sub(1).and_then(|last| self.columns.get(last)).map_or(0, |columns| columns.end);
+        end.saturating_sub(start)
+    }
+
+    fn start_ms(&self, from: usize) -> u64 {
+        self.words.get(from).map_or(0, |word| ms(word.start))
+    }
+
+    fn end_ms(&self, to: usize) -> u64 {
+        to.checked_sub(1).and_then(|last| self.words.get(last)).map_or(0, |word| ms(word.end))
+    }
+}
+
+/// Gives sorted cues times at which each can be seen: in order, one at a time, within the audio.
+fn timed(cues: Vec<Cue>, audio_ms: u64) -> Vec<Cue> {
+    let mut seen: Vec<Cue> = Vec::with_capacity(cues.len());
+    let mut coming = cues.into_iter().peekable();
+    while let Some(mut cue) = coming.next() {
+        let floor = seen.last().map_or(0, |before| before.end_ms);
+        let start = cue.start_ms.max(floor).min(audio_ms);
+        let mut end = cue.end_ms.clamp(start + MIN_MS, start + MAX_MS);
+        if let Some(next) = coming.peek() {
+            // a cue short of its second takes it from the next one, though at most half of what both have
+            let shared = (start + MIN_MS).min(start + next.end_ms.saturating_sub(start) / 2);
+            end = end.min(next.start_ms.max(shared));
+        }
+        cue.end_ms = end.min(audio_ms);
+        // what is still short may begin early, where nothing else is seen
+        cue.start_ms = start.min(cue.end_ms.saturating_sub(MIN_MS)).max(floor.min(start));
+        if cue.start_ms < cue.end_ms || squeeze(seen.last_mut(), &mut cue) {
+            seen.push(cue);
+        }
+    }
+    seen
+}
+
+/// Makes room for a cue that has none, at the end of the audio or where several start together, by sharing the time of the
+/// one before it. False when that has no millisecond to spare.
+fn squeeze(before: Option<&mut Cue>, cue: &mut Cue) -> bool {
+    let Some(before) = before else { return false };
+    let chars = |cue: &Cue| cue.lines.iter().map(|line| line.chars().count() as u64).sum::<u64>();
+    let (theirs, ours) = (chars(before), chars(cue));
+    let boundary = before.start_ms + (before.end_ms - before.start_ms) * theirs / (theirs + ours).max(1);
+    if boundary == before.start_ms || boundary == before.end_ms {
+        return false;
+    }
+    (cue.start_ms, cue.end_ms) = (boundary, before.end_ms);
+    before.end_ms = boundary;
+    true
+}
+
+fn ms(secs: f64) -> u64 {
+    // a cast saturates: what is negative is 0
+    (secs * 1000.0).round() as u64
+}
+
+#[cfg(test)]
+mod tests;

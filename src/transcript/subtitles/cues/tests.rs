@@ -1,0 +1,99 @@
+//! The promises of cues, also for segments as bad as they come.
+
+use super::*;
+use crate::transcript::samples::{segment, transcript};
+use crate::transcript::tidy::{tests::wild_segments, tidy};
+
+fn assert_readable(cues: &[Cue], audio_ms: u64, what: &str) {
+    let mut from = 0;
+    for cue in cues {
+        assert!(from <= cue.start_ms && cue.start_ms < cue.end_ms && cue.end_ms <= audio_ms, "{what}: {cue:?}");
+        assert!(cue.end_ms - cue.start_ms <= MAX_MS, "{what}: {cue:?}");
+        assert!((1..=2).contains(&cue.lines.len()), "{what}: {cue:?}");
+        assert!(cue.lines.iter().all(|line| !line.is_empty() && words::width(line) <= LINE_COLUMNS), "{what}: {cue:?}");
+        from = cue.end_ms;
+    }
+}
+
+fn shown(cues: &[Cue]) -> String {
+    words::join(cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str)))
+}
+
+#[test]
+fn whatever_was_said_the_cues_can_be_read() {
+    for seed in 0..1_000 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let duration = random.choice([0.0, 0.002, 1.0, 12.3456, 600.0]).unwrap_or_default();
+        let mut segments = wild_segments(&mut random, duration);
+        tidy(&mut segments, duration);
+        let audio_ms = (duration * 1000.0) as u64;
+        assert_readable(&cues(&transcript(duration, 2, "en", segments)), audio_ms, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn ordinary_segments_lose_no_text_and_keep_their_second() {
+    let vocabulary = ["I", "was", "here,", "today.", "Nevertheless", "it", "counterrevolutionary", "we", "saw?", "the"];
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut at, mut segments) = (0.0, Vec::new());
+        for _ in 0..20 {
+            let said: Vec<&str> = (0..random.usize(1..60)).filter_map(|_| random.choice(vocabulary)).collect();
+            let end = at + 1.0 + said.len() as f64 * 0.4;
+            segments.push(segment(at, end, &said.join(" "), None));
+            at = end + random.f64();
+        }
+        let transcript = transcript(at, 1, "en", segments);
+        let cues = cues(&transcript);
+        assert_readable(&cues, ms(at), &format!("seed {seed}"));
+        assert_eq!(shown(&cues), transcript.text, "seed {seed}");
+        let short = cues.iter().filter(|cue| cue.end_ms - cue.start_ms < 500).count();
+        assert_eq!(short, 0, "seed {seed}: {cues:?}");
+    }
+}
+
+#[test]
+fn a_long_segment_is_broken_at_its_punctuation() {
+    let said = "We shall go on to the end, we shall fight in France, we shall fight on the seas and oceans, \
+                we shall fight with growing confidence and growing strength in the air.";
+    let cues = cues(&transcript(14.0, 1, "en", vec![segment(0.0, 14.0, said, None)]));
+    let lines: Vec<_> = cues.iter().map(|cue| cue.lines.join(" | ")).collect();
+    assert_eq!(
+        lines,
+        [
+            "We shall go on to the end, | we shall fight in France,",
+            "we shall fight on the seas and oceans,",
+            "we shall fight with growing confidence | and growing strength in the air.",
+        ]
+    );
+}
+
+#[test]
+fn text_without_spaces_is_broken_between_characters() {
+    let said = "你好世界".repeat(30);
+    let cues = cues(&transcript(30.0, 1, "zh", vec![segment(0.0, 30.0, &said, None)]));
+    assert_readable(&cues, 30_000, "chinese");
+    assert_eq!(shown(&cues), said);
+}
+
+#[test]
+fn a_word_longer_than_a_line_is_cut() {
+    let said = "x".repeat(200);
+    let cues = cues(&transcript(5.0, 1, "en", vec![segment(0.0, 5.0, &said, None)]));
+    assert_readable(&cues, 5_000, "long word");
+    assert_eq!(cues.iter().flat_map(|cue| cue.lines.concat().chars().collect::<Vec<_>>()).count(), 200);
+}
+
+#[test]
+fn a_short_word_at_the_very_end_is_seen_for_a_second() {
+    let cues = cues(&transcript(10.0, 1, "en", vec![segment(9.9, 10.0, "Bye.", None)]));
+    assert_eq!(cues, [Cue { start_ms: 9_000, end_ms: 10_000, lines: vec!["Bye.".to_owned()] }]);
+}
+
+#[test]
+fn two_channels_at_once_are_seen_one_after_the_other() {
+    let both = vec![segment(0.0, 6.0, "No.", Some(0)), segment(0.0, 6.0, "Yes.", Some(1))];
+    let cues = cues(&transcript(6.0, 2, "en", both));
+    let seen: Vec<_> = cues.iter().map(|cue| (cue.start_ms, cue.end_ms, cue.lines.concat())).collect();
+    assert_eq!(seen, [(0, 1_000, "Channel 0: No.".to_owned()), (1_000, 6_000, "Channel 1: Yes.".to_owned())]);
+}
