@@ -10,15 +10,15 @@ use tracing::Instrument;
 use crate::audio::AudioOptions;
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
-use crate::job::message::{self, Intake};
+use crate::job::message::{self, Identity, Intake};
 use crate::job::{Job, JobOptions};
 use crate::model::Model;
 use crate::objects::Objects;
-use crate::publish::{Publish, Status, TranscriptionCompleted};
+use crate::publish::{Publish, Status, TranscriptLocation, TranscriptionCompleted};
 use crate::store::Store;
 use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
-use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, tidy};
+use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
 use crate::worker::{Control, Delivery, Handler};
 use listen::{Heard, Listening};
 
@@ -74,7 +74,7 @@ impl Handler for Pipeline {
                 Err(Fault::Permanent(problem)) if several => {
                     // the message's other jobs are not to suffer for it
                     tracing::error!(job_id = %job.id, code = %problem.code, "{}", problem.message);
-                    self.publisher.publish(&TranscriptionCompleted::failed(&job.identity(), &problem)).await?;
+                    self.publisher.publish(&TranscriptionCompleted::failed(&Identity::from(job), &problem)).await?;
                 }
                 result => result?,
             }
@@ -93,9 +93,10 @@ impl Pipeline {
         let started = Instant::now();
         self.accept(job)?;
         let info = self.objects.head(&job.source).await?;
-        if let Some(done) = self.store.find_done(job, &info.etag, &self.model.sha256).await? {
+        if let Some(done) = self.store.find_done(job, &info.etag, &model_ref(&self.model)).await? {
             tracing::info!("already transcribed: published again without a second inference");
-            return self.publish(job, &done, done.timings.total).await;
+            let location = self.store.plan(job).location();
+            return self.publish(job, &done, location, done.timings.total).await;
         }
         let fetched = fetch::fetch(&*self.objects, &job.source, &self.scratch, &self.limits, control).await?;
         let heard = listen::listen(self.listening(job, fetched.path()), &self.transcriber, control).await?;
@@ -109,8 +110,8 @@ impl Pipeline {
         if control.lease_lost.is_cancelled() {
             return Err(Fault::LeaseLost);
         }
-        self.store.write(job, &transcript).await?;
-        self.publish(job, &transcript, started.elapsed().as_secs_f64()).await?;
+        let location = self.store.write(job, &transcript).await?;
+        self.publish(job, &transcript, location, started.elapsed().as_secs_f64()).await?;
         summarise(&transcript, delivery, started);
         Ok(())
     }
@@ -156,8 +157,13 @@ impl Pipeline {
         transcript
     }
 
-    async fn publish(&self, job: &Job, transcript: &Transcript, processing_secs: f64) -> Result<(), Fault> {
-        let location = self.store.location(job);
+    async fn publish(
+        &self,
+        job: &Job,
+        transcript: &Transcript,
+        location: TranscriptLocation,
+        processing_secs: f64,
+    ) -> Result<(), Fault> {
         self.publisher.publish(&TranscriptionCompleted::done(job, transcript, location, processing_secs)).await
     }
 }
@@ -188,8 +194,8 @@ pub fn assemble(
         audio: heard.report.audio,
         language: heard.language,
         task,
-        model: ModelRef { name: model.name.clone(), sha256: model.sha256.clone() },
-        text: segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" "),
+        model: model_ref(model),
+        text: text::join(&segments),
         segments,
         quality: heard.quality,
         warnings: heard.report.warnings,
@@ -200,6 +206,10 @@ pub fn assemble(
         },
         worker,
     }
+}
+
+fn model_ref(model: &Model) -> ModelRef {
+    ModelRef { name: model.name.clone(), sha256: model.sha256.clone() }
 }
 
 /// The one line that tells how a job went.

@@ -9,7 +9,7 @@ use crate::fault::{Code, Fault};
 use crate::job::{Format, Job, ids};
 use crate::objects::{Location, Objects};
 use crate::publish::TranscriptLocation;
-use crate::transcript::{ModelRef, Transcript, amazon, json, subtitles, text};
+use crate::transcript::{ModelRef, Transcript, json};
 
 /// Bytes; a day of speech with word times is about 30 MB.
 const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
@@ -100,15 +100,7 @@ impl Store {
     }
 
     async fn put(&self, format: Format, at: &Location, transcript: &Transcript) -> Result<(), Fault> {
-        let rendered = match format {
-            Format::Json => json::render(transcript),
-            Format::Txt => Ok(text::render(transcript).into_bytes()),
-            Format::Srt => Ok(subtitles::srt(transcript).into_bytes()),
-            Format::Vtt => Ok(subtitles::vtt(transcript).into_bytes()),
-            Format::Amazon => amazon::render(transcript),
-        };
-        let body =
-            rendered.map_err(|error| Fault::permanent(Code::Internal, format!("failed to render {at}: {error}")))?;
+        let body = transcript.render(format).map_err(|error| Fault::permanent(Code::Internal, format!("failed to render {at}: {error}")))?;
         self.objects.put(at, Bytes::from(body), content_type(format)).await
     }
 }

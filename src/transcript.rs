@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
-use crate::job::{Task, language};
+use crate::job::{Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 
 pub mod amazon;
@@ -193,6 +193,20 @@ pub struct WorkerRef {
 }
 
 impl Transcript {
+    /// The document in one of its formats.
+    ///
+    /// # Errors
+    /// A number that JSON cannot hold: a bug.
+    pub fn render(&self, format: Format) -> Result<Vec<u8>, serde_json::Error> {
+        match format {
+            Format::Json => json::render(self),
+            Format::Txt => Ok(text::render(self).into_bytes()),
+            Format::Srt => Ok(subtitles::srt(self).into_bytes()),
+            Format::Vtt => Ok(subtitles::vtt(self).into_bytes()),
+            Format::Amazon => amazon::render(self),
+        }
+    }
+
     /// Words in the text, as separated by white space.
     pub fn word_count(&self) -> u64 {
         self.text.split_whitespace().count() as u64

@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::pipeline::listen::{Listening, listen};
 use crate::pipeline::{Defaults, assemble};
 use crate::transcribe::Transcriber;
-use crate::transcript::{JobRef, SourceRef, Transcript, render};
+use crate::transcript::{JobRef, SourceRef, Transcript};
 use crate::worker::Control;
 
 /// Arguments of `transcribe`.
@@ -117,8 +117,9 @@ async fn transcribe_file(
 }
 
 fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<(), String> {
+    let rendered = |format| transcript.render(format).map_err(|e| format!("failed to render {name}: {e}"));
     let Some(dir) = &args.output_dir else {
-        let text = render(transcript, Format::Txt)?;
+        let text = rendered(Format::Txt)?;
         return io::stdout().write_all(&text).map_err(|e| format!("failed to write the text of {name}: {e}"));
     };
     let stem = Path::new(name).file_stem().map_or_else(|| name.into(), |stem| stem.to_string_lossy());
@@ -131,7 +132,7 @@ fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<
             Format::Amazon => "amazon.json",
         };
         let path = dir.join(format!("{stem}.{extension}"));
-        std::fs::write(&path, render(transcript, *format)?)
+        std::fs::write(&path, rendered(*format)?)
             .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
     }
     Ok(())

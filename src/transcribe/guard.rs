@@ -13,6 +13,8 @@ pub enum Verdict {
     Retry,
 }
 
+/// Share of letters and digits among the characters that are no spaces, below which a text is no language.
+const MIN_LETTERS: f64 = 0.5;
 /// Whisper's own threshold for "no speech".
 const NO_SPEECH_PROB: f32 = 0.6;
 /// Below it, text in a window that is probably no speech is invented; surer than Whisper's own -1.0, whose fallback has
@@ -52,9 +54,11 @@ const PHANTOMS: [&str; 18] = [
 
 /// Judges the text of a window with `speech_secs` of voice in it.
 pub fn judge(text: &WindowText, speech_secs: f64, is_second_look: bool) -> Verdict {
-    let plain = normalise(&text.text());
-    if plain.is_empty() {
-        return Verdict::Keep;
+    let raw = text.text();
+    let plain = normalise(&raw);
+    if plain.is_empty() || letters(&raw) < MIN_LETTERS {
+        // a hum comes out as brackets and dashes
+        return if raw.trim().is_empty() { Verdict::Keep } else { Verdict::Drop };
     }
     if text.no_speech_prob > NO_SPEECH_PROB && text.avg_logprob < DOUBTFUL_LOGPROB {
         return Verdict::Drop;
@@ -158,6 +162,12 @@ fn find_loop(words: &[&str]) -> Option<Loop> {
     None
 }
 
+fn letters(text: &str) -> f64 {
+    let visible = text.chars().filter(|c| !c.is_whitespace()).count();
+    let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
+    letters as f64 / visible.max(1) as f64
+}
+
 /// Lower case letters and digits, words separated by one space.
 fn normalise(text: &str) -> String {
     let plain: String = text.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
@@ -199,6 +209,11 @@ mod tests {
         assert_eq!(clean(heard("[MUSIC PLAYING]", 0.0, -0.1)).text(), "");
         assert_eq!(clean(heard("(upbeat music) Hello ♪ there", 0.0, -0.1)).text(), " Hello  there");
         assert_eq!(clean(heard("an (unclosed remark", 0.0, -0.1)).text(), " an (unclosed remark");
+    }
+
+    #[test]
+    fn a_hum_written_as_brackets_is_dropped() {
+        assert_eq!(judge(&heard("( ( ( ( M ( ( L ( (", 0.1, -0.3), 4.0, false), Verdict::Drop);
     }
 
     #[test]

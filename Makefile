@@ -1,0 +1,49 @@
+# Two commands need to be known: `make demo` and `make test`. Both install what they need and may be run again.
+CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
+WORKER := target/release/transcription-worker
+MODELS := models
+
+.PHONY: help demo test build model wer lint schemas clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make demo     install, build, fetch a model, transcribe a file through the whole worker
+demo: model
+	@scripts/demo
+
+## make test     install what the tests need, then run all of them
+test: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release
+
+## make build    the release binary
+build:
+	@scripts/install-packages build
+	$(CARGO) build --release
+
+## make model    fetch tiny.en into models/
+model: build
+	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
+
+## make wer      word error rate of a model over a manifest: make wer MANIFEST=…/manifest.json MODEL=tiny.en
+MODEL ?= tiny.en
+wer: model
+	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
+	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
+
+## make lint     formatting, clippy, docs, scripts
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps
+	shellcheck scripts/* .ci/run packer/*.sh
+
+## make schemas  write schemas/ anew from the types
+schemas: build
+	$(WORKER) schema --write schemas
+
+clean:
+	rm -rf target .venv demo
