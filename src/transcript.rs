@@ -220,8 +220,8 @@ impl Transcript {
             duration: round_ms(self.audio.duration),
             word_count: self.word_count(),
             model: self.model.name.clone(),
-            // max and min turn a NaN into 0
-            confidence: round_ms(self.quality.confidence.max(0.0).min(1.0)),
+            // three decimals, as of the seconds
+            confidence: round_ms(tidy::probability(self.quality.confidence)),
             processing_time: round_ms(processing_secs.max(0.0)),
             timestamps: true,
         }

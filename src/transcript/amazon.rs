@@ -188,7 +188,7 @@ fn channel_labels(items: &[Item]) -> Option<ChannelLabels> {
     }
     let channels: Vec<_> =
         by_channel.into_iter().map(|(label, items)| ChannelItems { channel_label: label.to_owned(), items }).collect();
-    (!channels.is_empty()).then(|| ChannelLabels { number_of_channels: channels.len(), channels })
+    (!channels.is_empty()).then_some(ChannelLabels { number_of_channels: channels.len(), channels })
 }
 
 /// The text's language: English, when it was translated.

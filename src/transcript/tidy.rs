@@ -4,9 +4,17 @@ use std::collections::HashMap;
 
 use super::{Segment, Word};
 
+/// Stands for the logarithm of a probability of nothing: two in a thousand million.
+const LEAST_LOGPROB: f64 = -20.0;
+
 /// Seconds, rounded to a millisecond: finer is noise, and longer in JSON.
 pub fn round_ms(secs: f64) -> f64 {
     (secs * 1000.0).round() / 1000.0
+}
+
+/// A probability as JSON and consumers can take it: within 0 and 1, and 0 where there is no number.
+pub fn probability(p: f64) -> f64 {
+    if p.is_nan() { 0.0 } else { p.clamp(0.0, 1.0) }
 }
 
 /// Brings segments into the order and bounds that every rendition relies on: text on one line, none empty; times in
@@ -20,10 +28,11 @@ pub fn tidy(segments: &mut Vec<Segment>, duration: f64) {
         segment.text = one_line(&segment.text);
         segment.start = clamp(segment.start, 0.0, duration);
         segment.end = clamp(segment.end, segment.start, duration);
-        // JSON has no NaN: the document could not be read back
-        for number in [&mut segment.avg_logprob, &mut segment.no_speech_prob] {
-            *number = if number.is_finite() { *number } else { 0.0 };
+        // JSON has no NaN and no infinity: the document could not be read back
+        if !segment.avg_logprob.is_finite() {
+            segment.avg_logprob = LEAST_LOGPROB;
         }
+        segment.no_speech_prob = probability(segment.no_speech_prob);
     }
     segments.retain(|segment| !segment.text.is_empty());
     segments.sort_by(order);
@@ -62,10 +71,10 @@ fn tidy_words(segment: &mut Segment) {
         !word.word.is_empty()
     });
     let mut from = segment.start;
-    for Word { start, end, probability, .. } in &mut segment.words {
+    for Word { start, end, probability: p, .. } in &mut segment.words {
         *start = clamp(*start, from, segment.end);
         *end = clamp(*end, *start, segment.end);
-        *probability = if probability.is_finite() { probability.clamp(0.0, 1.0) } else { 0.0 };
+        *p = probability(*p);
         from = *end;
     }
 }
@@ -153,6 +162,17 @@ pub(super) mod tests {
         let mut again = tidied.clone();
         tidy(&mut again, 5.0);
         assert_eq!(again, tidied);
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_confidence() {
+        let wild =
+            Segment { avg_logprob: f64::NAN, no_speech_prob: f64::NAN, text: "x".to_owned(), ..Segment::default() };
+        let mut segments = vec![wild];
+        tidy(&mut segments, 1.0);
+        let [segment] = segments.as_slice() else { unreachable!("one segment stays one") };
+        assert!(segment.avg_logprob.exp() < 0.001 && segment.no_speech_prob.abs() < f64::EPSILON);
+        assert!((probability(f64::INFINITY) - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]

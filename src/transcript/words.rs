@@ -1,5 +1,6 @@
 //! Words and their times; scripts that write without spaces are split by characters.
 
+use super::tidy::probability;
 use super::{Segment, Word, round_ms};
 
 /// Columns between two words on a line: one, or none where a script writes without spaces.
@@ -41,7 +42,7 @@ pub fn timed(segment: &Segment) -> Vec<Word> {
     if !segment.words.is_empty() {
         return segment.words.clone();
     }
-    let probability = segment.avg_logprob.exp().max(0.0).min(1.0);
+    let probability = probability(segment.avg_logprob.exp());
     spread(split(&segment.text), segment.start, segment.end, probability)
 }
 
