@@ -13,6 +13,7 @@ use crate::transcribe::{Transcriber, own_engine};
 use crate::transcript::WorkerRef;
 
 pub mod aws;
+pub mod checkup;
 pub mod daemon;
 
 /// Start-up of a hung answer's clock: loading kernels on a GPU's first window takes some seconds.

@@ -59,9 +59,9 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_GPUS", value_delimiter = ',', default_value = "0", value_name = "N,…")]
     pub gpus: Vec<u8>,
 
-    /// Windows transcribed at a time by each engine [default: one per core, 4 on a GPU]
-    #[arg(long, env = "TRANSCRIPTION_LANES", value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
-    pub lanes: Option<u8>,
+    /// Windows transcribed at a time by each engine; `bench` takes several [default: one per core, 4 on a GPU]
+    #[arg(long, env = "TRANSCRIPTION_LANES", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
+    pub lanes: Vec<u8>,
 
     /// Threads in each lane; lanes x threads beyond the cores make everything slower
     #[arg(long, env = "TRANSCRIPTION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
@@ -214,7 +214,7 @@ impl EngineConfig {
         const GPU_LANES: usize = 4;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = usize::from(self.threads);
-        self.lanes.map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
+        self.lanes.first().copied().map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
     }
 
     /// The program that decodes what we cannot; `None` when it is absent or switched off.

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use tracing::Instrument;
-
 use crate::audio::AudioOptions;
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
@@ -19,6 +17,7 @@ use crate::store::Store;
 use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
+use crate::watchdog::Progress;
 use crate::worker::{Control, Delivery, Handler};
 use listen::{Heard, Listening};
 
@@ -55,6 +54,8 @@ pub struct Pipeline {
     pub defaults: Defaults,
     /// Named in each transcript.
     pub worker: WorkerRef,
+    /// Told of every step, for the watchdog.
+    pub progress: Progress,
 }
 
 #[async_trait]
@@ -69,8 +70,8 @@ impl Handler for Pipeline {
         };
         let several = jobs.len() > 1;
         for job in &jobs {
-            let span = tracing::info_span!("job", job_id = %job.id, message_id = %delivery.message_id);
-            match self.run(job, delivery, control).instrument(span).await {
+            tracing::Span::current().record("job_id", job.id.as_str());
+            match self.run(job, delivery, control).await {
                 Err(Fault::Permanent(problem)) if several => {
                     // the message's other jobs are not to suffer for it
                     tracing::error!(job_id = %job.id, code = %problem.code, "{}", problem.message);
@@ -83,8 +84,14 @@ impl Handler for Pipeline {
     }
 
     async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault> {
-        let identity = message::identify(&delivery.body, &delivery.message_id);
-        self.publisher.publish(&TranscriptionCompleted::failed(&identity, problem)).await
+        let identities = match message::read(&delivery.body) {
+            Ok(Intake::Jobs(jobs)) => jobs.iter().map(Identity::from).collect(),
+            _ => vec![message::identify(&delivery.body, &delivery.message_id)],
+        };
+        for identity in &identities {
+            self.publisher.publish(&TranscriptionCompleted::failed(identity, problem)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -133,6 +140,7 @@ impl Pipeline {
     }
 
     fn listening(&self, job: &Job, path: &std::path::Path) -> Listening {
+        let progress = self.progress.clone();
         let mut audio = self.defaults.audio.clone();
         audio.channels = job.options.channels.unwrap_or(audio.channels);
         let mut options = self.defaults.window.clone();
@@ -143,7 +151,7 @@ impl Pipeline {
         }
         options.task = job.options.task.unwrap_or(options.task);
         options.prompt = job.options.prompt.clone().or(options.prompt);
-        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: None }
+        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: Some(Box::new(move |_| progress.step())) }
     }
 
     fn assemble(&self, job: &Job, source: SourceRef, heard: Heard, fetch_secs: f64, started: Instant) -> Transcript {

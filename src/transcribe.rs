@@ -80,7 +80,7 @@ impl Transcriber {
     }
 
     /// Kills the engines and waits until they are gone.
-    pub async fn end(self) {
+    pub async fn end(&self) {
         self.stop.cancel();
         self.tracker.wait().await;
     }

@@ -50,6 +50,8 @@ pub struct EngineStats {
     pub busy: AtomicU64,
     /// Milliseconds that lanes were at work.
     pub busy_ms: AtomicU64,
+    /// Process id of the engine that became ready last.
+    pub pid: AtomicU64,
 }
 
 /// The keeper of one engine.
@@ -95,6 +97,7 @@ impl Supervisor {
             match started {
                 Ok(child) => {
                     failed_starts = 0;
+                    self.stats.pid.store(child.id().map_or(0, u64::from), Ordering::Relaxed);
                     tracing::info!(pid = child.id(), load_ms = child.info.load_ms, lanes = child.info.lanes,
                         backend = %child.info.backend, "engine ready");
                     self.tell(Ok(Some(child.info.clone())));

@@ -1,0 +1,79 @@
+//! What `check` looks at: the same parts the daemon is built from, each tried once.
+
+use super::daemon::{Places, Trouble, places};
+use crate::config::RunConfig;
+use crate::fault::Fault;
+use crate::fetch::Scratch;
+use crate::objects::Location;
+
+/// One thing checked.
+pub struct Finding {
+    /// Its name.
+    pub what: &'static str,
+    /// What was found, or what is wrong.
+    pub result: Result<String, Trouble>,
+}
+
+/// Checks everything the worker needs. Writes nothing but a probe file in the scratch directory.
+pub async fn check(config: &RunConfig) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut note = |what, result| findings.push(Finding { what, result });
+    let engine = &config.engine;
+    note("settings", super::defaults(engine).map(|_| "well-formed".to_owned()).map_err(Trouble::Config));
+    match super::resolve_model(engine) {
+        Ok(model) => {
+            let started = super::start_engine(engine, &model).await;
+            note("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
+            let engine = started.map(|engine| {
+                let info = engine.info();
+                format!("{}, {} lanes, ready in {} ms", info.backend, engine.lanes(), info.load_ms)
+            });
+            note("engine", engine.map_err(Trouble::Unavailable));
+        }
+        Err(message) => note("model", Err(Trouble::Config(message))),
+    }
+    note(
+        "ffmpeg",
+        Ok(engine.ffmpeg_program().map_or_else(
+            || "not there: only the built-in decoders are used".to_owned(),
+            |program| program.display().to_string(),
+        )),
+    );
+    let scratch_dir = config.places.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = Scratch::open(&scratch_dir).map(|_| scratch_dir.display().to_string());
+    note("scratch", scratch.map_err(|e| Trouble::Config(format!("{}: {e}", scratch_dir.display()))));
+    match places(&config.places, &config.delivery).await {
+        Ok(places) => {
+            note("queue", queue(&places).await);
+            note("output", output(&places, config).await);
+        }
+        Err(trouble) => note("places", Err(trouble)),
+    }
+    findings
+}
+
+async fn queue(places: &Places) -> Result<String, Trouble> {
+    let traits = places.queue.traits().await.map_err(trouble)?;
+    let kind = if traits.fifo { "FIFO, " } else { "" };
+    Ok(match traits.max_receive_count {
+        Some(count) => format!("{kind}dead letters after {count} receives"),
+        None => format!("{kind}no redrive policy: a message that keeps failing is tried until it expires"),
+    })
+}
+
+async fn output(places: &Places, config: &RunConfig) -> Result<String, Trouble> {
+    let Some(bucket) = &config.places.output_bucket else {
+        return Ok("no output bucket: only jobs that name an s3_output_path can be done".to_owned());
+    };
+    // an object that is not there proves that the bucket answers
+    let probe = Location::new(bucket.clone(), format!("{}.check", config.places.output_prefix));
+    places.objects.read(&probe, 1 << 20).await.map_err(trouble)?;
+    Ok(format!("s3://{bucket}/{} answers", config.places.output_prefix))
+}
+
+fn trouble(fault: Fault) -> Trouble {
+    match fault {
+        Fault::Permanent(problem) => Trouble::Config(problem.message),
+        other => Trouble::Unavailable(other.to_string()),
+    }
+}

@@ -1,0 +1,20 @@
+//! `check`: is this worker's configuration sound?
+
+use super::exit;
+use crate::app::checkup;
+use crate::config::RunConfig;
+
+/// Prints one line per thing checked. 78 when a setting is wrong, 69 when something does not answer.
+pub async fn main(config: RunConfig) -> u8 {
+    let mut status = exit::OK;
+    for finding in checkup::check(&config).await {
+        match &finding.result {
+            Ok(detail) => println!("ok    {:<12} {detail}", finding.what),
+            Err(trouble) => {
+                println!("FAIL  {:<12} {}", finding.what, trouble.message());
+                status = status.max(trouble.status());
+            }
+        }
+    }
+    status
+}
