@@ -138,10 +138,14 @@ impl<'a> Streams<'a> {
 
     /// Takes `secs` of silence, for what could not be decoded: the times after it stay true.
     pub fn push_silence(&mut self, secs: f64) -> Result<(), Fault> {
-        let frames = (secs * f64::from(self.rate_hz)) as usize;
-        let silence = vec![0.0; frames];
-        let planes = vec![&silence; usize::from(self.channels)];
-        self.push(self.rate_hz.max(1), &planes)
+        let mut frames = (secs * f64::from(self.rate_hz)).round() as usize;
+        let silence = vec![0.0; frames.min(self.rate_hz as usize)];
+        while frames > 0 && !silence.is_empty() {
+            let piece = silence.get(..frames.min(silence.len())).unwrap_or_default();
+            self.push(self.rate_hz, &vec![piece; usize::from(self.channels)])?;
+            frames -= piece.len();
+        }
+        Ok(())
     }
 
     /// Ends all streams; the last windows are emitted.
