@@ -19,6 +19,7 @@ use symphonia::core::units::{TimeBase, Timestamp};
 use self::packets::Tally;
 use super::AudioReport;
 use super::decode::Failure;
+use super::resample::RATES_HZ;
 use super::streams::Streams;
 use crate::fault::{Code, Fault};
 use crate::transcript::{AudioRef, Warning};
@@ -128,6 +129,10 @@ fn open(path: &Path, name: &str) -> Result<Source, Failure> {
             false => Failure::unreadable(Code::NoAudioTrack, message),
         });
     };
+    if let Some(rate_hz) = params.sample_rate.filter(|rate_hz| !RATES_HZ.contains(rate_hz)) {
+        let message = format!("{name} ({container}): a sample rate of {rate_hz} Hz is not plausible");
+        return Err(Failure::unreadable(Code::UnsupportedFormat, message));
+    }
     let decoder = guarded(|| make_decoder(params)).map_err(|e| {
         let message = format!("{name}: no built-in decoder for {} in {container} ({e})", codec_name(params));
         Failure::unreadable(Code::UnsupportedFormat, message)
@@ -152,8 +157,7 @@ fn audio_track(format: &dyn FormatReader) -> Option<(&Track, &AudioCodecParamete
 fn aac_priming(format: &dyn FormatReader, track: &Track, codec: &str) -> usize {
     let secs = |base: Option<TimeBase>, duration| base.zip(duration).and_then(|(base, d)| base.calc_duration(d));
     let media = format.media_info();
-    let Some((whole, edited)) = secs(track.time_base, track.duration).zip(secs(media.time_base, media.duration))
-    else {
+    let Some((whole, edited)) = secs(track.time_base, track.duration).zip(secs(media.time_base, media.duration)) else {
         return 0;
     };
     let rate_hz = track.time_base.map_or(0.0, |base| 1.0 / base.calc_time_saturating(Timestamp::new(1)).as_secs_f64());

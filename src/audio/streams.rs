@@ -38,11 +38,7 @@ struct Lane {
 
 impl<'a> Streams<'a> {
     /// Streams that end in `emit`. `name` is what errors call the file.
-    pub fn new(
-        name: &'a str,
-        options: &'a AudioOptions,
-        emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>,
-    ) -> Self {
+    pub fn new(name: &'a str, options: &'a AudioOptions, emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>) -> Self {
         Self {
             name,
             options,
@@ -165,9 +161,8 @@ impl<'a> Streams<'a> {
     /// appears later begins where the others are.
     fn make_lanes(&mut self, rate_hz: u32, channels: usize) -> Result<(), Fault> {
         let name = self.name;
-        let new = || {
-            Resampler::new(rate_hz).map_err(|e| Fault::permanent(Code::UnsupportedFormat, format!("{name}: {e}")))
-        };
+        let new =
+            || Resampler::new(rate_hz).map_err(|e| Fault::permanent(Code::UnsupportedFormat, format!("{name}: {e}")));
         for index in 0..self.lanes.len() {
             if self.lanes.get(index).is_some_and(|lane| lane.resampler.rate_hz() != rate_hz) {
                 self.feed(index, None)?;
