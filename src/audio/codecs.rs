@@ -1,7 +1,7 @@
 //! The built-in decoders: symphonia, and libopus for Opus.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -14,14 +14,17 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
-use symphonia::core::packet::Packet;
 use symphonia::core::units::{TimeBase, Timestamp};
 
+use self::packets::Tally;
 use super::AudioReport;
 use super::decode::Failure;
-use super::streams::{MAX_CHANNELS, Streams};
+use super::resample::RATES_HZ;
+use super::streams::Streams;
 use crate::fault::{Code, Fault};
 use crate::transcript::{AudioRef, Warning};
+
+mod packets;
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut codecs = CodecRegistry::new();
@@ -32,10 +35,6 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 
 /// A data chunk from this size on is what programs write that stream to a pipe and never learn the length.
 const UNKNOWN_WAV_BYTES: f64 = 0x7FFF_0000_u32 as f64;
-
-/// A lost packet is replaced by silence of its length, but no longer than any codec's packet, seconds: the length is
-/// the file's word only.
-const MAX_GAP_SECS: f64 = 1.0;
 
 /// Missing audio up to this long, or this share of the whole, is a rounded duration and not a truncated file.
 const TOLERATED_MISSING_SECS: f64 = 1.0;
@@ -54,27 +53,36 @@ struct Source {
     time_base: Option<TimeBase>,
     container: &'static str,
     codec: &'static str,
-}
-
-/// What was met on the way.
-#[derive(Default)]
-struct Tally {
-    good_packets: u64,
-    packet_bytes: u64,
-    damaged: u64,
-    last_error: String,
+    /// Decoded frames at the start that the encoder put there and the decoder leaves in.
+    priming: usize,
+    /// Packets after the stated end are padding.
+    end_is_known: bool,
 }
 
 /// Decodes the first audio track of `path` into `streams`.
 pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Failure> {
     let file_bytes = std::fs::metadata(path).map(|m| m.len()).map_err(|e| unopenable(path, &e))?;
+    if file_bytes == 0 {
+        return Err(Fault::permanent(Code::CorruptAudio, format!("{} is empty: 0 bytes", streams.name())).into());
+    }
     let mut source = open(path, streams.name())?;
     let expected_secs = expected_secs(&source, file_bytes);
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
-    let tally = pump(&mut source, streams)?;
-    let audio = |streams: &Streams<'_>| AudioRef {
+    let tally = packets::pump(&mut source, streams)?;
+    judge(&source, &tally, streams, expected_secs, file_bytes)?;
+    streams.finish()?;
+    let mut warnings = Vec::new();
+    if tally.damaged > 0 {
+        let message = format!("{} damaged places were skipped ({})", tally.damaged, tally.last_error);
+        warnings.push(Warning { code: Code::DamagedAudio, message });
+    }
+    if let Some(expected) = expected_secs.filter(|expected| is_short(streams.secs(), *expected)) {
+        let message = format!("the container promises {expected:.1} s of audio, {:.1} s are there", streams.secs());
+        warnings.push(Warning { code: Code::TruncatedAudio, message });
+    }
+    let audio = AudioRef {
         duration: streams.secs(),
         codec: source.codec.to_owned(),
         container: source.container.to_owned(),
@@ -82,18 +90,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
         channels: streams.channels(),
         speech_duration: streams.speech_secs(),
     };
-    judge(&source, &tally, streams, expected_secs, file_bytes)?;
-    streams.finish()?;
-    let mut warnings = Vec::new();
-    if tally.damaged > 0 {
-        let message = format!("{} damaged packets were skipped ({})", tally.damaged, tally.last_error);
-        warnings.push(Warning { code: Code::DamagedAudio, message });
-    }
-    if let Some(expected) = expected_secs.filter(|expected| is_short(streams.secs(), *expected)) {
-        let message = format!("the container promises {expected:.1} s of audio, {:.1} s are there", streams.secs());
-        warnings.push(Warning { code: Code::TruncatedAudio, message });
-    }
-    Ok(AudioReport { audio: audio(streams), warnings })
+    Ok(AudioReport { audio, warnings })
 }
 
 /// Finds container, track and decoder.
@@ -112,9 +109,15 @@ fn open(path: &Path, name: &str) -> Result<Source, Failure> {
     let probed = guarded(|| {
         symphonia::default::get_probe().probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
     });
-    let format = probed.map_err(|e| {
-        let message = format!("{name} is in no audio format that can be read ({e})");
-        Failure::unreadable(Code::UnsupportedFormat, message)
+    let format = probed.map_err(|e| match e {
+        // the format was recognised by then
+        Error::DecodeError(reason) | Error::Unsupported(reason) if !reason.starts_with("core") => {
+            Failure::unreadable(Code::CorruptAudio, format!("{name} cannot be opened: {reason}"))
+        }
+        e => {
+            let message = format!("{name} is in no audio format that can be read ({e})");
+            Failure::unreadable(Code::UnsupportedFormat, message)
+        }
     })?;
     let container = format.format_info().short_name;
     let Some((track, params)) = audio_track(format.as_ref()) else {
@@ -126,13 +129,18 @@ fn open(path: &Path, name: &str) -> Result<Source, Failure> {
             false => Failure::unreadable(Code::NoAudioTrack, message),
         });
     };
-    let (track_id, time_base) = (track.id, track.time_base);
-    let decoder = guarded(|| CODECS.make_audio_decoder(params, &AudioDecoderOptions::default())).map_err(|e| {
+    if let Some(rate_hz) = params.sample_rate.filter(|rate_hz| !RATES_HZ.contains(rate_hz)) {
+        let message = format!("{name} ({container}): a sample rate of {rate_hz} Hz is not plausible");
+        return Err(Failure::unreadable(Code::UnsupportedFormat, message));
+    }
+    let decoder = guarded(|| make_decoder(params)).map_err(|e| {
         let message = format!("{name}: no built-in decoder for {} in {container} ({e})", codec_name(params));
         Failure::unreadable(Code::UnsupportedFormat, message)
     })?;
     let codec = decoder.codec_info().short_name;
-    Ok(Source { format, decoder, track_id, time_base, container, codec })
+    let (track_id, time_base) = (track.id, track.time_base);
+    let priming = aac_priming(format.as_ref(), track, codec);
+    Ok(Source { format, decoder, track_id, time_base, container, codec, priming, end_is_known: true })
 }
 
 /// The default audio track, else the first.
@@ -144,66 +152,23 @@ fn audio_track(format: &dyn FormatReader) -> Option<(&Track, &AudioCodecParamete
     }
 }
 
-/// Decodes packet by packet until the file ends.
-fn pump(source: &mut Source, streams: &mut Streams<'_>) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
-    let mut planes: Vec<Vec<f32>> = Vec::new();
-    loop {
-        let packet = match guarded(|| source.format.next_packet()) {
-            Ok(Some(packet)) => packet,
-            Ok(None) => break,
-            // the next stream of a chained file: new parameters, same track order
-            Err(Error::ResetRequired) => match reopen(source) {
-                Ok(()) => continue,
-                Err(e) => {
-                    tally.last_error = e.to_string();
-                    tally.damaged += 1;
-                    break;
-                }
-            },
-            Err(Error::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => break,
-            Err(Error::IoError(e)) if e.raw_os_error().is_some() => {
-                let message = format!("failed to read the downloaded copy of {}: {e}", streams.name());
-                return Err(Fault::transient(Code::Internal, message).into());
-            }
-            // the container cannot be followed further
-            Err(e) => {
-                tally.last_error = e.to_string();
-                tally.damaged += 1;
-                break;
-            }
-        };
-        if packet.track_id != source.track_id {
-            continue;
-        }
-        tally.packet_bytes += packet.data.len() as u64;
-        let decoded = guarded(|| {
-            let decoded = source.decoder.decode(&packet)?;
-            let spec = (decoded.spec().rate(), decoded.num_planes());
-            if spec.1 <= MAX_CHANNELS {
-                decoded.copy_to_vecs_planar::<f32>(&mut planes);
-            }
-            Ok(spec)
-        });
-        match decoded {
-            Ok((_, channels)) if channels > MAX_CHANNELS => {
-                let message = format!("{} has {channels} channels, more than {MAX_CHANNELS}", streams.name());
-                return Err(Fault::permanent(Code::UnsupportedFormat, message).into());
-            }
-            Ok((rate_hz, _)) => {
-                tally.good_packets += 1;
-                streams.push(rate_hz, &planes)?;
-            }
-            Err(e) => {
-                tally.last_error = e.to_string();
-                tally.damaged += 1;
-                if tally.good_packets > 0 {
-                    streams.push_silence(packet_secs(source, &packet).min(MAX_GAP_SECS))?;
-                }
-            }
-        }
+/// What an AAC encoder puts before the first sample, in frames: the edit list, which symphonia does not read, makes
+/// the movie shorter than its track by that and the padding. Apple's encoders put 2112, the others 1024.
+fn aac_priming(format: &dyn FormatReader, track: &Track, codec: &str) -> usize {
+    let secs = |base: Option<TimeBase>, duration| base.zip(duration).and_then(|(base, d)| base.calc_duration(d));
+    let media = format.media_info();
+    let Some((whole, edited)) = secs(track.time_base, track.duration).zip(secs(media.time_base, media.duration)) else {
+        return 0;
+    };
+    let rate_hz = track.time_base.map_or(0.0, |base| 1.0 / base.calc_time_saturating(Timestamp::new(1)).as_secs_f64());
+    let surplus = (whole.as_secs_f64() - edited.as_secs_f64()) * rate_hz;
+    // movie times are often in milliseconds
+    let at_least = |frames: f64| edited.as_secs_f64() > 0.0 && surplus > frames - 0.001 * rate_hz;
+    match codec {
+        "aac" if at_least(2112.0) => 2112,
+        "aac" if at_least(1024.0) => 1024,
+        _ => 0,
     }
-    Ok(tally)
 }
 
 /// Whether what was decoded is what the file holds.
@@ -230,14 +195,10 @@ fn judge(
     Err(Failure::unreadable(Code::CorruptAudio, message))
 }
 
-/// A decoder for the track as it is described now.
-fn reopen(source: &mut Source) -> CodecResult<()> {
-    let Some((track, params)) = audio_track(source.format.as_ref()) else {
-        return Err(Error::DecodeError("the audio track ends"));
-    };
-    source.decoder = CODECS.make_audio_decoder(params, &AudioDecoderOptions::default())?;
-    (source.track_id, source.time_base) = (track.id, track.time_base);
-    Ok(())
+/// A decoder that leaves trimming to us where symphonia's would lose audio.
+fn make_decoder(params: &AudioCodecParameters) -> CodecResult<Box<dyn AudioDecoder>> {
+    let mpeg = [well_known::CODEC_ID_MP1, well_known::CODEC_ID_MP2, well_known::CODEC_ID_MP3].contains(&params.codec);
+    CODECS.make_audio_decoder(params, &AudioDecoderOptions::default().gapless(!mpeg))
 }
 
 /// The duration that the container states; `None` where it does not know or only estimates.
@@ -262,11 +223,6 @@ fn expected_secs(source: &Source, file_bytes: u64) -> Option<f64> {
 
 fn is_short(secs: f64, expected: f64) -> bool {
     expected - secs > TOLERATED_MISSING_SECS && expected - secs > expected * TOLERATED_MISSING_SHARE
-}
-
-fn packet_secs(source: &Source, packet: &Packet) -> f64 {
-    let ticks = Timestamp::new(i64::try_from(packet.dur.get()).unwrap_or(i64::MAX));
-    source.time_base.and_then(|base| base.calc_time(ticks)).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// 188-byte packets that begin with 0x47: symphonia finds MPEG audio frames in them and reads a fraction of a second.

@@ -12,6 +12,9 @@ use super::streams::{MAX_CHANNELS, Streams};
 use crate::fault::{Code, Fault, Problem};
 use crate::transcript::{AudioRef, Warning};
 
+#[cfg(test)]
+mod tests;
+
 /// A child that gives nothing for this long hangs.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -42,12 +45,7 @@ struct Ffmpeg {
 }
 
 /// Decodes the first audio track of `path` into `streams`. `problem` is why the built-in decoders could not.
-pub fn decode(
-    program: &Path,
-    path: &Path,
-    streams: &mut Streams<'_>,
-    problem: Problem,
-) -> Result<AudioReport, Fault> {
+pub fn decode(program: &Path, path: &Path, streams: &mut Streams<'_>, problem: Problem) -> Result<AudioReport, Fault> {
     let name = streams.name();
     let mut ffmpeg = Ffmpeg::start(program, path).map_err(|e| {
         Fault::transient(Code::Internal, format!("failed to start {} for {name}: {e}", program.display()))

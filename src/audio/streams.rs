@@ -38,11 +38,7 @@ struct Lane {
 
 impl<'a> Streams<'a> {
     /// Streams that end in `emit`. `name` is what errors call the file.
-    pub fn new(
-        name: &'a str,
-        options: &'a AudioOptions,
-        emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>,
-    ) -> Self {
+    pub fn new(name: &'a str, options: &'a AudioOptions, emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>) -> Self {
         Self {
             name,
             options,
@@ -138,10 +134,14 @@ impl<'a> Streams<'a> {
 
     /// Takes `secs` of silence, for what could not be decoded: the times after it stay true.
     pub fn push_silence(&mut self, secs: f64) -> Result<(), Fault> {
-        let frames = (secs * f64::from(self.rate_hz)) as usize;
-        let silence = vec![0.0; frames];
-        let planes = vec![&silence; usize::from(self.channels)];
-        self.push(self.rate_hz.max(1), &planes)
+        let mut frames = (secs * f64::from(self.rate_hz)).round() as usize;
+        let silence = vec![0.0; frames.min(self.rate_hz as usize)];
+        while frames > 0 && !silence.is_empty() {
+            let piece = silence.get(..frames.min(silence.len())).unwrap_or_default();
+            self.push(self.rate_hz, &vec![piece; usize::from(self.channels)])?;
+            frames -= piece.len();
+        }
+        Ok(())
     }
 
     /// Ends all streams; the last windows are emitted.
@@ -161,9 +161,8 @@ impl<'a> Streams<'a> {
     /// appears later begins where the others are.
     fn make_lanes(&mut self, rate_hz: u32, channels: usize) -> Result<(), Fault> {
         let name = self.name;
-        let new = || {
-            Resampler::new(rate_hz).map_err(|e| Fault::permanent(Code::UnsupportedFormat, format!("{name}: {e}")))
-        };
+        let new =
+            || Resampler::new(rate_hz).map_err(|e| Fault::permanent(Code::UnsupportedFormat, format!("{name}: {e}")));
         for index in 0..self.lanes.len() {
             if self.lanes.get(index).is_some_and(|lane| lane.resampler.rate_hz() != rate_hz) {
                 self.feed(index, None)?;

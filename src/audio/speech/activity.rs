@@ -29,7 +29,7 @@ const WARM_UP_FRAMES: usize = 32;
 
 /// Scores from which a run begins, and down to which it goes on.
 const ON_SCORE: f32 = 0.5;
-const OFF_SCORE: f32 = 0.35;
+const OFF_SCORE: f32 = 0.42;
 
 /// Judges frames, with a delay of up to two blocks.
 #[derive(Default)]

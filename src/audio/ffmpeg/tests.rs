@@ -1,0 +1,88 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::*;
+use crate::audio::{AudioOptions, Window, read_windows};
+
+/// Reads `bytes`, which no built-in decoder knows, with `program` as ffmpeg.
+fn read(program: &Path, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("-talk: 1.au");
+    std::fs::write(&path, bytes).unwrap();
+    let options =
+        AudioOptions { channels: Default::default(), max_duration_secs: 60.0, ffmpeg: Some(program.to_owned()) };
+    let mut windows = Vec::new();
+    let report = read_windows(&path, "user/talk.au", &options, &mut |window| {
+        windows.push(window);
+        ControlFlow::Continue(())
+    });
+    (report, windows)
+}
+
+/// A stand-in for ffmpeg, for what the real one cannot be made to do.
+fn script(folder: &tempfile::TempDir, lines: &str) -> PathBuf {
+    let path = folder.path().join("ffmpeg");
+    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn installed() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join("ffmpeg")).find(|path| path.is_file())
+}
+
+/// The clip as Sun audio, 16-bit: a format that symphonia has not.
+fn sun_audio() -> Vec<u8> {
+    let wav = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav")).unwrap();
+    let header = [0x2E73_6E64_u32, 24, u32::MAX, 3, 16_000, 1];
+    let samples = wav[44..].chunks_exact(2).flat_map(|pair| [pair[1], pair[0]]);
+    header.iter().flat_map(|word| word.to_be_bytes()).chain(samples).collect()
+}
+
+#[test]
+fn a_format_without_a_built_in_decoder_is_read_where_ffmpeg_is_installed() {
+    let Some(program) = installed() else { return };
+    let (report, windows) = read(&program, &sun_audio());
+    let report = report.unwrap();
+    assert!((report.audio.duration - 6.0).abs() < 0.001, "{} s", report.audio.duration);
+    assert_eq!((report.audio.sample_rate_hz, report.audio.channels), (16_000, 1));
+    assert_eq!((report.warnings.len(), windows.len()), (0, 1));
+}
+
+#[test]
+fn a_playlist_is_not_followed() {
+    let Some(program) = installed() else { return };
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.mp3");
+    for list in [format!("#EXTM3U\n#EXTINF:6,\n{clip}\n"), format!("ffconcat version 1.0\nfile '{clip}'\n")] {
+        let fault = read(&program, list.as_bytes()).0.unwrap_err();
+        assert_eq!(fault.problem().map(|p| p.code), Some(Code::UnsupportedFormat), "{fault}");
+    }
+}
+
+#[test]
+fn a_child_that_never_ends_is_stopped_at_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = r"printf '.snd\000\000\000\030\377\377\377\377\000\000\000\006\000\000\076\200\000\000\000\001'";
+    let program = script(&folder, &format!("{header}\nexec cat /dev/zero"));
+    let fault = read(&program, &sun_audio()).0.unwrap_err();
+    assert_eq!(fault.problem().map(|p| p.code), Some(Code::AudioTooLong), "{fault}");
+}
+
+#[test]
+fn what_ffmpeg_says_is_in_the_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = script(&folder, "echo 'first line' >&2; echo 'the moon is down' >&2; exit 1");
+    let fault = read(&program, &sun_audio()).0.unwrap_err();
+    assert!(fault.to_string().starts_with("user/talk.au is in no audio format"), "{fault}");
+    assert!(fault.to_string().contains("the moon is down"), "{fault}");
+}
+
+#[test]
+fn a_missing_program_is_this_machines_fault_and_not_the_files() {
+    let (outcome, _) = read(Path::new("/nonexistent/ffmpeg"), &sun_audio());
+    assert!(matches!(outcome, Err(Fault::Transient(_))));
+}
