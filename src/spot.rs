@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::imds::client::Client;
 use aws_config::imds::client::error::ImdsError;
+use aws_config::imds::client::{Builder, Client};
 use aws_config::provider_config::ProviderConfig;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -30,6 +30,10 @@ const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
 const NOTICE: Duration = Duration::from_secs(120);
 /// One request with the client's retries; three of them must fit well into a notice.
 const REQUEST_LIMIT: Duration = Duration::from_secs(4);
+/// Tries of the client within a request; the next poll is a retry anyway.
+const ATTEMPTS: u32 = 2;
+/// What a token that the service no longer accepts is answered with.
+const REFUSED: &str = "HTTP status 401";
 /// How often the service is asked whether it is there; the network may be a moment late at boot.
 const PROBES: u32 = 3;
 
@@ -48,34 +52,84 @@ impl Default for Settings {
     }
 }
 
-/// A client of the metadata service; `None` where `AWS_EC2_METADATA_DISABLED` is `true`. Without an `endpoint`,
-/// `AWS_EC2_METADATA_SERVICE_ENDPOINT` counts, else the link-local address.
-pub fn client(endpoint: Option<&str>) -> Option<Client> {
-    if is_disabled(std::env::var("AWS_EC2_METADATA_DISABLED").ok().as_deref()) {
-        return None;
+/// A client of the metadata service, IMDSv2 only. It keeps the token it was given.
+#[derive(Debug, Clone)]
+pub struct Imds {
+    builder: Builder,
+    client: Client,
+}
+
+impl Imds {
+    /// `None` where `AWS_EC2_METADATA_DISABLED` is `true`. Without an `endpoint`, `AWS_EC2_METADATA_SERVICE_ENDPOINT`
+    /// counts, else the link-local address.
+    pub fn new(endpoint: Option<&str>) -> Option<Self> {
+        if is_disabled(std::env::var("AWS_EC2_METADATA_DISABLED").ok().as_deref()) {
+            return None;
+        }
+        // plain HTTP is all the service speaks, and a client without TLS starts where no CA certificates are installed
+        let http = aws_smithy_http_client::Builder::new().build_http();
+        let config = ProviderConfig::without_region().with_http_client(http);
+        let builder = Client::builder().configure(&config).max_attempts(ATTEMPTS);
+        let builder = match endpoint.map(|endpoint| builder.clone().endpoint(endpoint)) {
+            None => builder,
+            Some(Ok(builder)) => builder,
+            Some(Err(error)) => {
+                warn!(%error, "the endpoint of the instance metadata service is not a URL: it is not used");
+                return None;
+            }
+        };
+        Some(Self { client: builder.clone().build(), builder })
     }
-    // plain HTTP is all the service speaks, and a client without TLS starts where no CA certificates are installed
-    let http = aws_smithy_http_client::Builder::new().build_http();
-    let builder = Client::builder().configure(&ProviderConfig::without_region().with_http_client(http));
-    match endpoint.map(|endpoint| builder.clone().endpoint(endpoint)) {
-        None => Some(builder.build()),
-        Some(Ok(builder)) => Some(builder.build()),
-        Some(Err(error)) => {
-            warn!(%error, "the endpoint of the instance metadata service is not a URL: it is not used");
-            None
+
+    /// The instance's id; `None` off EC2 or when the service takes longer than a second.
+    pub async fn instance_id(&self) -> Option<String> {
+        let answer = timeout(Duration::from_secs(1), self.client.get(INSTANCE_ID)).await.ok()?.ok()?;
+        let id = answer.as_ref().trim();
+        (!id.is_empty()).then(|| id.to_owned())
+    }
+
+    /// Any HTTP answer, an error too, means that there is a metadata service.
+    async fn is_there(&self) -> bool {
+        for _ in 0..PROBES {
+            match timeout(REQUEST_LIMIT, self.client.get(INSTANCE_ID)).await {
+                Ok(Ok(_) | Err(ImdsError::ErrorResponse(_))) => return true,
+                Ok(Err(ImdsError::FailedToLoadToken(error))) if !error.is_dispatch_failure() => return true,
+                Ok(Err(error)) => debug!(%error, "the instance metadata service does not answer"),
+                Err(_) => debug!("the instance metadata service does not answer in time"),
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        false
+    }
+
+    /// The body at `path`, `None` for a 404; an error says what is wrong with the service.
+    async fn get(&mut self, path: &'static str) -> Result<Option<String>, String> {
+        match self.get_once(path).await {
+            Err(problem) => {
+                // a client keeps its token for six hours, whatever the service thinks of it: only a new one asks anew
+                self.client = self.builder.clone().build();
+                if problem == REFUSED { self.get_once(path).await } else { Err(problem) }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn get_once(&self, path: &'static str) -> Result<Option<String>, String> {
+        match timeout(REQUEST_LIMIT, self.client.get(path)).await {
+            Ok(Ok(body)) => Ok(Some(body.into())),
+            // its own text holds the whole response, headers and all
+            Ok(Err(ImdsError::ErrorResponse(error))) => match error.response().status().as_u16() {
+                404 => Ok(None),
+                status => Err(format!("HTTP status {status}")),
+            },
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer in {} s", REQUEST_LIMIT.as_secs())),
         }
     }
 }
 
 fn is_disabled(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
-}
-
-/// The instance's id; `None` off EC2 or when the service takes longer than a second.
-pub async fn instance_id(client: &Client) -> Option<String> {
-    let answer = timeout(Duration::from_secs(1), client.get(INSTANCE_ID)).await.ok()?.ok()?;
-    let id = answer.as_ref().trim();
-    (!id.is_empty()).then(|| id.to_owned())
 }
 
 /// Watches for notices and begins `drain` on them. Returns at once off EC2, else only when the interruption is certain.
@@ -85,12 +139,12 @@ pub async fn instance_id(client: &Client) -> Option<String> {
 /// | `spot/instance-action` | a stop with its `time` as deadline; a hibernation gives no time at all |
 /// | target lifecycle state `Terminated` | a stop like SIGTERM |
 /// | rebalance recommendation | logged and counted once; a stop like SIGTERM if so configured |
-pub async fn watch(client: Client, drain: Drain, settings: Settings, counts: Arc<Counts>) {
-    if !is_on_ec2(&client).await {
+pub async fn watch(imds: Imds, drain: Drain, settings: Settings, counts: Arc<Counts>) {
+    if !imds.is_there().await {
         info!("no instance metadata service: not on EC2, so no spot notices are watched for");
         return;
     }
-    let mut watcher = Watcher { client, drain, settings, counts, silent: false, scale_in: false, rebalance: false };
+    let mut watcher = Watcher { imds, drain, settings, counts, silent: false, scale_in: false, rebalance: false };
     let mut ticks = interval(settings.poll_every.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !watcher.is_interrupted().await {
@@ -100,22 +154,8 @@ pub async fn watch(client: Client, drain: Drain, settings: Settings, counts: Arc
     }
 }
 
-/// Any HTTP answer, an error too, means that there is a metadata service.
-async fn is_on_ec2(client: &Client) -> bool {
-    for _ in 0..PROBES {
-        match timeout(REQUEST_LIMIT, client.get(INSTANCE_ID)).await {
-            Ok(Ok(_) | Err(ImdsError::ErrorResponse(_))) => return true,
-            Ok(Err(ImdsError::FailedToLoadToken(error))) if !error.is_dispatch_failure() => return true,
-            Ok(Err(error)) => debug!(%error, "the instance metadata service does not answer"),
-            Err(_) => debug!("the instance metadata service does not answer in time"),
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
-    false
-}
-
 struct Watcher {
-    client: Client,
+    imds: Imds,
     drain: Drain,
     settings: Settings,
     counts: Arc<Counts>,
@@ -171,19 +211,12 @@ impl Watcher {
     /// The body at `path`; `None` when there is none (404, no notice) or the service fails, which is never more than a
     /// line in the log.
     async fn get(&mut self, path: &'static str) -> Option<String> {
-        let problem = match timeout(REQUEST_LIMIT, self.client.get(path)).await {
-            Ok(Ok(body)) => {
+        let problem = match self.imds.get(path).await {
+            Ok(body) => {
                 self.silent = false;
-                return Some(body.into());
+                return body;
             }
-            Ok(Err(ImdsError::ErrorResponse(error))) if error.response().status().as_u16() == 404 => {
-                self.silent = false;
-                return None;
-            }
-            // its own text holds the whole response, headers and all
-            Ok(Err(ImdsError::ErrorResponse(error))) => format!("HTTP status {}", error.response().status().as_u16()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer in {} s", REQUEST_LIMIT.as_secs()),
+            Err(problem) => problem,
         };
         if !self.silent {
             warn!(path, problem, "the instance metadata service fails: spot notices may be missed until it recovers");

@@ -159,7 +159,8 @@ pub async fn run(
     background.spawn(async move { aborter.fire_abort().await });
     let Some(traits) = read_traits(queue.as_ref(), &drain).await? else { return Ok(drained(&drain)) };
     let attempts = Attempts::new(queue, handler, traits.clone(), settings, drain.clone(), counts);
-    let mut worker = Worker { attempts: Arc::new(attempts), traits, settings, drain, progress, at_work: JoinSet::new() };
+    let mut worker =
+        Worker { attempts: Arc::new(attempts), traits, settings, drain, progress, at_work: JoinSet::new() };
     let ended = worker.receive_until_stopped().await;
     worker.finish().await;
     ended

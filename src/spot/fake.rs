@@ -1,5 +1,7 @@
 //! A metadata service on loopback: IMDSv2 as EC2 speaks it, with paths to arm and ways to fail.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -28,12 +30,12 @@ pub struct State {
 }
 
 #[derive(Clone)]
-pub struct Imds {
+pub struct FakeImds {
     pub endpoint: String,
     state: Arc<Mutex<State>>,
 }
 
-impl Imds {
+impl FakeImds {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("bound"));

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use super::fake::Imds;
+use super::fake::FakeImds;
 use super::*;
 
 const TERMINATE: &str = r#"{"action":"terminate","time":"2017-09-18T08:22:00Z"}"#;
@@ -11,10 +11,10 @@ fn settings() -> Settings {
     Settings { poll_every: Duration::from_millis(5), act_on_rebalance: false }
 }
 
-fn watched(imds: &Imds, settings: Settings) -> (Drain, Arc<Counts>) {
+fn watched(imds: &FakeImds, settings: Settings) -> (Drain, Arc<Counts>) {
     let drain = Drain::new(Duration::from_secs(300), Duration::from_secs(30));
     let counts = Arc::new(Counts::default());
-    let client = client(Some(&imds.endpoint)).unwrap();
+    let client = Imds::new(Some(&imds.endpoint)).unwrap();
     tokio::spawn(watch(client, drain.clone(), settings, Arc::clone(&counts)));
     (drain, counts)
 }
@@ -29,14 +29,14 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Until the watcher has looked at every path once more, twice over.
-async fn two_rounds(imds: &Imds) {
+async fn two_rounds(imds: &FakeImds) {
     let before = imds.state().answered;
     until("two rounds of polls", || imds.state().answered >= before + 7).await;
 }
 
 #[tokio::test]
 async fn a_spot_notice_begins_the_drain_with_its_time_as_deadline() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     let (drain, counts) = watched(&imds, settings());
     two_rounds(&imds).await;
     assert!(drain.stopping().is_none(), "404 is no notice");
@@ -51,7 +51,7 @@ async fn a_spot_notice_begins_the_drain_with_its_time_as_deadline() {
 
 #[tokio::test]
 async fn a_scale_in_is_like_a_signal() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(LIFECYCLE_STATE, "InService".into());
     let (drain, _) = watched(&imds, settings());
     two_rounds(&imds).await;
@@ -63,7 +63,7 @@ async fn a_scale_in_is_like_a_signal() {
 
 #[tokio::test]
 async fn a_spot_notice_after_a_scale_in_brings_the_deadline_forward() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(LIFECYCLE_STATE, "Terminated".into());
     let (drain, _) = watched(&imds, settings());
     timeout(PATIENCE, drain.stop().cancelled()).await.unwrap();
@@ -74,19 +74,24 @@ async fn a_spot_notice_after_a_scale_in_brings_the_deadline_forward() {
 
 #[tokio::test]
 async fn imds_401_refreshes_the_token() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     let (drain, _) = watched(&imds, settings());
     two_rounds(&imds).await;
     imds.state().token += 1;
     imds.state().bodies.insert(INSTANCE_ACTION, TERMINATE.into());
     timeout(PATIENCE, drain.stop().cancelled()).await.unwrap();
     let state = imds.state();
-    assert!(state.refused >= 1 && state.tokens_issued >= 2, "{} refused, {} tokens", state.refused, state.tokens_issued);
+    assert!(
+        state.refused >= 1 && state.tokens_issued >= 2,
+        "{} refused, {} tokens",
+        state.refused,
+        state.tokens_issued
+    );
 }
 
 #[tokio::test]
 async fn imds_503_is_not_fatal() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     // at start too: a service that fails is a service
     imds.state().status = Some(503);
     let (drain, _) = watched(&imds, settings());
@@ -99,7 +104,7 @@ async fn imds_503_is_not_fatal() {
 
 #[tokio::test]
 async fn a_service_that_hangs_for_a_while_is_not_fatal() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     let (drain, _) = watched(&imds, settings());
     two_rounds(&imds).await;
     imds.state().hangs = true;
@@ -111,7 +116,7 @@ async fn a_service_that_hangs_for_a_while_is_not_fatal() {
 
 #[tokio::test]
 async fn garbage_is_no_notice() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(INSTANCE_ACTION, "<html>not json".into());
     imds.state().bodies.insert(LIFECYCLE_STATE, "\u{0}\u{7f}".into());
     let (drain, _) = watched(&imds, settings());
@@ -125,8 +130,8 @@ async fn off_ec2_it_runs_without_spot() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = client(Some(&endpoint)).unwrap();
-    assert_eq!(instance_id(&client).await, None);
+    let client = Imds::new(Some(&endpoint)).unwrap();
+    assert_eq!(client.instance_id().await, None);
     let drain = Drain::new(Duration::from_secs(1), Duration::from_secs(1));
     timeout(PATIENCE, watch(client, drain.clone(), settings(), Arc::default())).await.expect("the watcher gives up");
     assert!(drain.stopping().is_none());
@@ -134,7 +139,7 @@ async fn off_ec2_it_runs_without_spot() {
 
 #[tokio::test]
 async fn a_rebalance_is_only_logged() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(REBALANCE, r#"{"noticeTime":"2026-01-01T00:00:00Z"}"#.into());
     let (drain, counts) = watched(&imds, settings());
     two_rounds(&imds).await;
@@ -145,7 +150,7 @@ async fn a_rebalance_is_only_logged() {
 
 #[tokio::test]
 async fn a_rebalance_is_acted_on_when_configured() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(REBALANCE, r#"{"noticeTime":"2026-01-01T00:00:00Z"}"#.into());
     let (drain, _) = watched(&imds, Settings { act_on_rebalance: true, ..settings() });
     timeout(PATIENCE, drain.stop().cancelled()).await.unwrap();
@@ -154,10 +159,10 @@ async fn a_rebalance_is_acted_on_when_configured() {
 
 #[tokio::test]
 async fn the_instance_id_is_read() {
-    let imds = Imds::start().await;
+    let imds = FakeImds::start().await;
     imds.state().bodies.insert(INSTANCE_ID, "i-0123456789abcdef0".into());
-    let client = client(Some(&imds.endpoint)).unwrap();
-    assert_eq!(instance_id(&client).await.as_deref(), Some("i-0123456789abcdef0"));
+    let client = Imds::new(Some(&imds.endpoint)).unwrap();
+    assert_eq!(client.instance_id().await.as_deref(), Some("i-0123456789abcdef0"));
 }
 
 #[test]

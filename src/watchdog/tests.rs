@@ -1,3 +1,5 @@
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::sync::Mutex;
 
 use super::*;

@@ -18,11 +18,7 @@ pub async fn caught<T>(what: &str, call: impl Future<Output = Result<T, Fault>>)
 }
 
 /// Like `caught`, and gives up after `limit` with a transient `ServiceUnavailable`.
-pub async fn bounded<T>(
-    what: &str,
-    limit: Duration,
-    call: impl Future<Output = Result<T, Fault>>,
-) -> Result<T, Fault> {
+pub async fn bounded<T>(what: &str, limit: Duration, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     tokio::time::timeout(limit, caught(what, call)).await.unwrap_or_else(|_| {
         let text = format!("failed to {what}: no answer in {} s", limit.as_secs());
         Err(Fault::transient(Code::ServiceUnavailable, text))

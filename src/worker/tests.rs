@@ -25,7 +25,6 @@ const SETTINGS: Settings = Settings {
 
 /// A worker that runs, and all that can be seen of it.
 struct Rig {
-    queue: Arc<MemoryQueue>,
     handler: Arc<Scripted>,
     drain: Drain,
     progress: Progress,
@@ -39,15 +38,14 @@ fn standard() -> Arc<MemoryQueue> {
 
 impl Rig {
     fn start(queue: &Arc<MemoryQueue>) -> Self {
-        Self::with(queue, queue.clone(), SETTINGS)
+        Self::with(queue.clone(), SETTINGS)
     }
 
-    /// `port` is what the worker sees of `queue`.
-    fn with(queue: &Arc<MemoryQueue>, port: Arc<dyn Queue>, settings: Settings) -> Self {
+    fn with(port: Arc<dyn Queue>, settings: Settings) -> Self {
         let handler = Arc::<Scripted>::default();
         let (drain, progress, counts) = (Drain::new(GRACE, MARGIN), Progress::default(), Arc::<Counts>::default());
         let run = run(port, handler.clone(), settings, drain.clone(), progress.clone(), Arc::clone(&counts));
-        Self { queue: Arc::clone(queue), handler, drain, progress, counts, running: tokio::spawn(run) }
+        Self { handler, drain, progress, counts, running: tokio::spawn(run) }
     }
 
     fn stop(&self) {

@@ -8,7 +8,7 @@ async fn throttling_backs_off_and_recovers() {
     queue.put("ok", None);
     let port = Faulty::new(&queue).at("receive", 1..=5, &throttled());
     let begun = Instant::now();
-    let rig = Rig::with(&queue, port.clone(), SETTINGS);
+    let rig = Rig::with(port.clone(), SETTINGS);
     while rig.done().is_empty() {
         sleep(SECOND).await;
     }
@@ -21,7 +21,7 @@ async fn a_poll_that_hangs_or_panics_does_not_end_receiving() {
     for trouble in [Trouble::Hang, Trouble::Panic] {
         let queue = standard();
         queue.put("ok", None);
-        let rig = Rig::with(&queue, Faulty::new(&queue).at("receive", 1..=2, &trouble), SETTINGS);
+        let rig = Rig::with(Faulty::new(&queue).at("receive", 1..=2, &trouble), SETTINGS);
         sleep(600 * SECOND).await;
         assert_eq!(rig.done(), ["ok"], "{trouble:?}");
     }
@@ -33,7 +33,7 @@ async fn a_queue_that_refuses_us_at_start_ends_the_run() {
     for method in ["traits", "receive"] {
         let queue = standard();
         let port = Faulty::new(&queue).at(method, [1], &Trouble::Fail(refused.clone()));
-        assert_eq!(Rig::with(&queue, port, SETTINGS).ended().await, Err(refused.clone()), "{method}");
+        assert_eq!(Rig::with(port, SETTINGS).ended().await, Err(refused.clone()), "{method}");
     }
 }
 
@@ -41,7 +41,7 @@ async fn a_queue_that_refuses_us_at_start_ends_the_run() {
 async fn a_queue_that_refuses_us_later_is_asked_again() {
     let queue = standard();
     let refused = Trouble::Fail(Fault::permanent(Code::AccessDenied, "failed to receive: access denied"));
-    let rig = Rig::with(&queue, Faulty::new(&queue).at("receive", 2..=9, &refused), SETTINGS);
+    let rig = Rig::with(Faulty::new(&queue).at("receive", 2..=9, &refused), SETTINGS);
     sleep(POLL).await;
     queue.put("ok", None);
     sleep(900 * SECOND).await;
@@ -69,7 +69,7 @@ async fn one_messages_failure_never_touches_another() {
         queue.put(bad, None);
         queue.put(good, None);
     }
-    let rig = Rig::with(&queue, queue.clone(), Settings { slots: 10, ..SETTINGS });
+    let rig = Rig::with(queue.clone(), Settings { slots: 10, ..SETTINGS });
     sleep(3600 * SECOND).await;
     let mut done = rig.done();
     done.sort();
@@ -86,7 +86,7 @@ async fn one_messages_failure_never_touches_another() {
 async fn a_delete_failure_then_redelivery_is_a_no_op() {
     let queue = standard();
     queue.put("work 10", None);
-    let rig = Rig::with(&queue, Faulty::new(&queue).at("delete", 1..=3, &throttled()), SETTINGS);
+    let rig = Rig::with(Faulty::new(&queue).at("delete", 1..=3, &throttled()), SETTINGS);
     sleep(300 * SECOND).await;
     assert_eq!(rig.begun(), ["work 10", "work 10"], "delivered again");
     assert_eq!(rig.done(), ["work 10"], "done once");

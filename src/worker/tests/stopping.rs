@@ -6,7 +6,7 @@ use super::*;
 async fn stop_interrupts_backoff_sleep() {
     for method in ["traits", "receive"] {
         let queue = standard();
-        let rig = Rig::with(&queue, Faulty::new(&queue).at(method, 1..=1000, &throttled()), SETTINGS);
+        let rig = Rig::with(Faulty::new(&queue).at(method, 1..=1000, &throttled()), SETTINGS);
         // by now the back-off is at its longest, and this falls into one
         sleep(3600 * SECOND).await;
         rig.stop();
@@ -86,7 +86,7 @@ async fn a_deaf_handler_is_dropped_and_its_message_released_before_the_deadline(
 async fn a_queue_that_hangs_cannot_hold_the_worker_beyond_the_deadline() {
     let queue = standard();
     queue.put("deaf", None);
-    let rig = Rig::with(&queue, Faulty::new(&queue).at("extend", 8..=1000, &Trouble::Hang), SETTINGS);
+    let rig = Rig::with(Faulty::new(&queue).at("extend", 8..=1000, &Trouble::Hang), SETTINGS);
     sleep(10 * SECOND).await;
     let begun = Instant::now();
     rig.stop();

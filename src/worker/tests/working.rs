@@ -20,7 +20,7 @@ async fn a_message_is_only_received_when_there_is_a_slot() {
 #[tokio::test(start_paused = true)]
 async fn no_receive_asks_for_more_than_sqs_hands_out() {
     let queue = standard();
-    let _rig = Rig::with(&queue, queue.clone(), Settings { slots: 64, ..SETTINGS });
+    let _rig = Rig::with(queue.clone(), Settings { slots: 64, ..SETTINGS });
     sleep(POLL).await;
     assert_eq!(queue.asked().iter().max(), Some(&10));
 }
@@ -31,7 +31,7 @@ async fn fifo_takes_one() {
     for (body, group) in [("work 100 a1", "a"), ("work 100 a2", "a"), ("work 100 b1", "b")] {
         queue.put(body, Some(group));
     }
-    let rig = Rig::with(&queue, queue.clone(), Settings { slots: 8, ..SETTINGS });
+    let rig = Rig::with(queue.clone(), Settings { slots: 8, ..SETTINGS });
     sleep(50 * SECOND).await;
     assert_eq!(rig.begun(), ["work 100 a1", "work 100 b1"], "one of each group");
     assert!(queue.asked().iter().all(|max| *max == 1));
@@ -70,7 +70,7 @@ async fn the_heartbeat_never_fires_after_delete() {
         queue.put(&format!("work {secs}"), None);
     }
     let port = Faulty::new(&queue).at("extend", [], &Trouble::Hang);
-    let rig = Rig::with(&queue, port.clone(), SETTINGS);
+    let rig = Rig::with(port.clone(), SETTINGS);
     sleep(1000 * SECOND).await;
     assert!(queue.bodies().is_empty() && rig.done().len() == 7);
     for deleted in queue.events().iter().filter(|event| event.what == What::Deleted) {
@@ -112,7 +112,7 @@ async fn without_work_it_ends_when_told_to() {
     let queue = standard();
     queue.put("work 500", None);
     let begun = Instant::now();
-    let rig = Rig::with(&queue, queue.clone(), Settings { idle_after: Some(300 * SECOND), ..SETTINGS });
+    let rig = Rig::with(queue.clone(), Settings { idle_after: Some(300 * SECOND), ..SETTINGS });
     assert_eq!(rig.ended().await, Ok(Ended::Idle));
     let secs = begun.elapsed().as_secs();
     assert!((800..=850).contains(&secs), "500 s of work and 300 s without, ended after {secs} s");
