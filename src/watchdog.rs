@@ -1,1 +1,96 @@
-//! (to be written)
+//! What systemd is told: ready, alive, stopping. Alive only when something moved, never because time passed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::drain::Drain;
+use crate::worker::counts::Counts;
+
+#[cfg(test)]
+mod tests;
+
+/// systemd is told at most this often, however fast the loop turns.
+const SHORTEST_BEAT: Duration = Duration::from_secs(1);
+
+/// Signs of life. Clones are the same. The receive loop reports its turns; the flow reports steps of work (bytes
+/// fetched, windows decoded or answered), which count as life while every slot is busy and the loop has nothing to do.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    turns: Arc<watch::Sender<u64>>,
+    steps: Arc<AtomicU64>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { turns: Arc::new(watch::Sender::new(0)), steps: Arc::default() }
+    }
+}
+
+impl Progress {
+    /// The receive loop went round once.
+    pub fn turn(&self) {
+        self.turns.send_modify(|turns| *turns = turns.wrapping_add(1));
+    }
+
+    /// Some job came a step further.
+    pub fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Turns so far; 0 until the worker receives.
+    pub fn turns(&self) -> u64 {
+        *self.turns.borrow()
+    }
+
+    /// Steps so far.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells systemd, for as long as it is polled: READY with the first turn of the receive loop, WATCHDOG and STATUS after
+/// turns, STOPPING when `drain` begins. Does nothing without `NOTIFY_SOCKET`.
+///
+/// `WatchdogSec` must be longer than the longest time without a turn: 60 s (a hanging poll, a back-off) and a margin;
+/// while every slot is busy, the longest time between two steps of the flow.
+pub async fn attend(progress: Progress, counts: Arc<Counts>, drain: Drain) {
+    attend_with(progress, counts, drain, |states| {
+        if let Err(error) = sd_notify::notify(states) {
+            debug!(%error, "failed to notify systemd");
+        }
+    })
+    .await;
+}
+
+async fn attend_with(progress: Progress, counts: Arc<Counts>, drain: Drain, tell: impl Fn(&[NotifyState<'_>])) {
+    let mut turns = progress.turns.subscribe();
+    let mut ready = false;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            // `progress` holds the sender, so this cannot fail
+            _ = turns.changed() => {
+                if !ready && !stopping {
+                    tell(&[NotifyState::Ready]);
+                }
+                ready = true;
+                let status = match drain.stopping() {
+                    None => format!("{} at work", counts.in_flight.get()),
+                    Some(stop) => format!("stopping ({}), {} at work", stop.reason, counts.in_flight.get()),
+                };
+                tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+                sleep(SHORTEST_BEAT).await;
+            }
+            () = drain.stop().cancelled(), if !stopping => {
+                stopping = true;
+                tell(&[NotifyState::Stopping]);
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+use crate::worker::fakes::{Faulty, MemoryQueue, Scripted, Trouble, What};
+
+const VISIBILITY: Duration = Duration::from_secs(120);
+const LAST: u32 = 3;
+
+fn transient() -> Fault {
+    Fault::transient(Code::ServiceUnavailable, "failed to fetch s3://b/k: slow down")
+}
+
+fn permanent() -> Fault {
+    Fault::permanent(Code::BadMessage, "not a shape we know")
+}
+
+/// A queue with one message, received `receives` times, and who settles it.
+struct Bench {
+    queue: Arc<MemoryQueue>,
+    handler: Arc<Scripted>,
+    message: Message,
+}
+
+impl Bench {
+    async fn new(receives: u32) -> Self {
+        let queue = MemoryQueue::new(QueueTraits { max_receive_count: Some(LAST), ..QueueTraits::default() });
+        queue.put("job", None);
+        let mut message = None;
+        for _ in 0..receives {
+            message = queue.receive(1, VISIBILITY).await.unwrap().pop();
+            if message.as_ref().unwrap().receive_count < receives {
+                queue.extend(message.as_ref().unwrap(), Duration::ZERO).await.unwrap();
+            }
+        }
+        Self { queue, handler: Arc::default(), message: message.unwrap() }
+    }
+
+    async fn settle(&self, outcome: Result<(), Fault>) -> Settled {
+        self.settle_with(self.queue.clone(), self.handler.clone(), outcome).await
+    }
+
+    async fn settle_with(
+        &self,
+        queue: Arc<dyn Queue>,
+        handler: Arc<dyn Handler>,
+        outcome: Result<(), Fault>,
+    ) -> Settled {
+        let backoff = Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(900) };
+        let traits = self.queue.traits.clone();
+        let settle = Settle { queue, handler, traits, backoff, counts: Arc::default() };
+        settle.settle(&self.message, outcome).await
+    }
+
+    fn reports(&self) -> Vec<Code> {
+        self.handler.reports.lock().unwrap().iter().map(|(_, problem)| problem.code).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poison_body_is_reported_then_deleted() {
+    let bench = Bench::new(1).await;
+    assert_eq!(bench.settle(Err(permanent())).await, Settled::Rejected);
+    assert_eq!(bench.reports(), [Code::BadMessage]);
+    assert_eq!(bench.queue.dead(), ["job"]);
+    assert!(bench.queue.bodies().is_empty());
+    let order: Vec<_> = bench.queue.events().iter().map(|event| event.what).collect();
+    assert_eq!(order, [What::Received, What::DeadLettered, What::Deleted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreportable_poison_stays() {
+    for trouble in [Trouble::Fail(transient()), Trouble::Fail(permanent()), Trouble::Hang, Trouble::Panic] {
+        let bench = Bench::new(1).await;
+        let handler = Faulty::new(&bench.handler).at("report", 1..=9, &trouble);
+        let settled = bench.settle_with(bench.queue.clone(), handler, Err(permanent())).await;
+        assert_eq!(settled, Settled::Retried, "{trouble:?}");
+        assert_eq!(bench.queue.bodies(), ["job"], "{trouble:?}");
+        assert!(bench.queue.dead().is_empty(), "{trouble:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poison_that_cannot_be_dead_lettered_stays() {
+    for trouble in [Trouble::Fail(transient()), Trouble::Fail(permanent()), Trouble::Hang, Trouble::Panic] {
+        let bench = Bench::new(1).await;
+        let queue = Faulty::new(&bench.queue).at("dead_letter", 1..=9, &trouble);
+        let settled = bench.settle_with(queue, bench.handler.clone(), Err(permanent())).await;
+        assert_eq!(settled, Settled::Retried, "{trouble:?}");
+        assert_eq!(bench.queue.bodies(), ["job"], "{trouble:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_failure_backs_off_by_receive_count() {
+    for (receives, most_secs) in [(1, 10), (2, 20)] {
+        let bench = Bench::new(receives).await;
+        assert_eq!(bench.settle(Err(transient())).await, Settled::Retried);
+        let hidden = bench.queue.hidden_for("job");
+        assert!((Duration::from_secs(1)..=Duration::from_secs(most_secs)).contains(&hidden), "{hidden:?}");
+        assert!(bench.reports().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_receive_is_reported_as_retries_exhausted() {
+    let bench = Bench::new(LAST).await;
+    assert_eq!(bench.settle(Err(transient())).await, Settled::Exhausted);
+    let (_, problem) = bench.handler.reports.lock().unwrap().remove(0);
+    assert_eq!(problem.code, Code::RetriesExhausted);
+    assert!(problem.message.contains("s3://b/k: slow down"), "the cause is missing: {}", problem.message);
+    assert_eq!(bench.queue.bodies(), ["job"], "the queue's own redrive takes it");
+    assert!(bench.queue.receive(1, VISIBILITY).await.unwrap().is_empty());
+    assert_eq!(bench.queue.dead(), ["job"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_interrupted_on_its_last_receive_does_not_vanish_silently() {
+    let bench = Bench::new(LAST).await;
+    assert_eq!(bench.settle(Err(Fault::Interrupted)).await, Settled::Exhausted);
+    assert_eq!(bench.reports(), [Code::RetriesExhausted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_message_is_visible_at_once() {
+    let bench = Bench::new(1).await;
+    assert_eq!(bench.settle(Err(Fault::Interrupted)).await, Settled::Released);
+    assert_eq!(bench.queue.hidden_for("job"), Duration::ZERO);
+    assert!(bench.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_message_is_left_alone() {
+    let bench = Bench::new(1).await;
+    let before = bench.queue.events();
+    assert_eq!(bench.settle(Err(Fault::LeaseLost)).await, Settled::Lost);
+    assert_eq!(bench.queue.events(), before);
+    assert!(bench.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_fails_briefly_is_repeated() {
+    for trouble in [Trouble::Fail(transient()), Trouble::Hang, Trouble::Panic] {
+        let bench = Bench::new(1).await;
+        let queue = Faulty::new(&bench.queue).at("delete", 1..=2, &trouble);
+        assert_eq!(bench.settle_with(queue, bench.handler.clone(), Ok(())).await, Settled::Deleted);
+        assert!(bench.queue.bodies().is_empty(), "{trouble:?}");
+    }
+}

@@ -1,0 +1,162 @@
+//! One attempt at one message: lease, turn, work, settlement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span, warn};
+
+use super::groups::Groups;
+use super::guard::{bounded, caught};
+use super::{Control, Delivery, Handler, RECEIVE_LIMIT, Settings};
+use crate::drain::Drain;
+use crate::fault::{Code, Fault};
+use crate::lease::Lease;
+use crate::queue::{Message, Queue, QueueTraits};
+use crate::settle::Settle;
+use crate::worker::counts::Counts;
+
+/// What a handler gets to end after its lease was lost, before it is dropped: it writes nothing more, so all it has to
+/// do is let go of the engine.
+const LOST_GRACE: Duration = Duration::from_secs(10);
+
+/// What every attempt needs.
+pub(super) struct Attempts {
+    queue: Arc<dyn Queue>,
+    handler: Arc<dyn Handler>,
+    settings: Settings,
+    drain: Drain,
+    groups: Arc<Groups>,
+    settle: Settle,
+    counts: Arc<Counts>,
+}
+
+impl Attempts {
+    pub(super) fn new(
+        queue: Arc<dyn Queue>,
+        handler: Arc<dyn Handler>,
+        traits: QueueTraits,
+        settings: Settings,
+        drain: Drain,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let settle = Settle {
+            queue: Arc::clone(&queue),
+            handler: Arc::clone(&handler),
+            traits,
+            backoff: settings.backoff,
+            counts: Arc::clone(&counts),
+        };
+        Self { queue, handler, settings, drain, groups: Arc::default(), settle, counts }
+    }
+
+    /// One poll. Counts what it brings.
+    pub(super) async fn receive(self: Arc<Self>, max: usize) -> Result<Vec<Message>, Fault> {
+        let call = self.queue.receive(max, self.settings.visibility);
+        let answer = bounded("receive messages", RECEIVE_LIMIT, call).await;
+        match &answer {
+            Ok(messages) => messages.iter().for_each(|_| self.counts.received.add()),
+            Err(_) => self.counts.receive_errors.add(),
+        }
+        answer
+    }
+
+    /// Waits for a poll that was under way when the stop came, and gives back what it brings.
+    pub(super) async fn release_late(self: Arc<Self>, mut poll: JoinSet<Result<Vec<Message>, Fault>>) {
+        let answer = tokio::select! {
+            biased;
+            answer = poll.join_next() => answer,
+            () = self.drain.last_call() => {
+                warn!("the last poll has not ended: a message it may bring stays hidden until its lease runs out");
+                return;
+            }
+        };
+        let Some(Ok(Ok(messages))) = answer else { return };
+        for message in messages {
+            self.settle.settle(&message, Err(Fault::Interrupted)).instrument(span_of(&message)).await;
+        }
+    }
+
+    /// Does one message, from lease to settlement.
+    pub(super) async fn attempt(self: Arc<Self>, message: Message, asked_at: Instant) {
+        let span = span_of(&message);
+        let _in_flight = InFlight::enter(&self.counts);
+        async {
+            let control = Control { abort: self.drain.abort().clone(), lease_lost: CancellationToken::new() };
+            let lease = Lease::hold(
+                Arc::clone(&self.queue),
+                message.clone(),
+                self.settings.visibility,
+                asked_at,
+                control.lease_lost.clone(),
+                Arc::clone(&self.counts),
+            );
+            let outcome = self.work(&message, &control).await;
+            lease.release().await;
+            let outcome = match outcome {
+                // whatever the handler made of it: a message that is another's must not be touched
+                _ if control.lease_lost.is_cancelled() => Err(Fault::LeaseLost),
+                // given back at once, it would come straight back, over and over
+                Err(Fault::Interrupted) if !self.drain.stop().is_cancelled() => {
+                    Err(Fault::transient(Code::Internal, "the work was interrupted although nobody asked for it"))
+                }
+                outcome => outcome,
+            };
+            self.settle.settle(&message, outcome).await;
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// The handler's answer; a panic is a transient fault, and a handler that ignores abort or loss is dropped.
+    async fn work(&self, message: &Message, control: &Control) -> Result<(), Fault> {
+        let delivery = Delivery::of(message);
+        let handled = async {
+            let _turn = tokio::select! {
+                biased;
+                () = control.abort.cancelled() => return Err(Fault::Interrupted),
+                () = control.lease_lost.cancelled() => return Err(Fault::LeaseLost),
+                turn = self.groups.turn(message.group.as_deref()) => turn,
+            };
+            caught("the handler", self.handler.handle(&delivery, control)).await
+        };
+        let overdue = async {
+            control.lease_lost.cancelled().await;
+            sleep(LOST_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            outcome = handled => outcome,
+            () = overdue => Err(Fault::LeaseLost),
+            () = self.drain.last_call() => {
+                warn!("the work did not end in time and was dropped");
+                Err(Fault::Interrupted)
+            }
+        }
+    }
+}
+
+/// The span of everything that is done for a message.
+fn span_of(message: &Message) -> Span {
+    let (message_id, receive_count) = (&message.id, message.receive_count);
+    info_span!("message", message_id, receive_count, job_id = Empty)
+}
+
+/// Counts one message as at work until dropped.
+struct InFlight<'a>(&'a Counts);
+
+impl<'a> InFlight<'a> {
+    fn enter(counts: &'a Counts) -> Self {
+        counts.in_flight.add();
+        Self(counts)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.sub();
+    }
+}
