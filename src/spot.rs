@@ -32,8 +32,6 @@ const NOTICE: Duration = Duration::from_secs(120);
 const REQUEST_LIMIT: Duration = Duration::from_secs(4);
 /// Tries of the client within a request; the next poll is a retry anyway.
 const ATTEMPTS: u32 = 2;
-/// What a token that the service no longer accepts is answered with.
-const REFUSED: &str = "HTTP status 401";
 /// How often the service is asked whether it is there; the network may be a moment late at boot.
 const PROBES: u32 = 3;
 
@@ -104,27 +102,19 @@ impl Imds {
 
     /// The body at `path`, `None` for a 404; an error says what is wrong with the service.
     async fn get(&mut self, path: &'static str) -> Result<Option<String>, String> {
-        match self.get_once(path).await {
-            Err(problem) => {
-                // a client keeps its token for six hours, whatever the service thinks of it: only a new one asks anew
-                self.client = self.builder.clone().build();
-                if problem == REFUSED { self.get_once(path).await } else { Err(problem) }
-            }
-            answer => answer,
-        }
-    }
-
-    async fn get_once(&self, path: &'static str) -> Result<Option<String>, String> {
-        match timeout(REQUEST_LIMIT, self.client.get(path)).await {
-            Ok(Ok(body)) => Ok(Some(body.into())),
+        let problem = match timeout(REQUEST_LIMIT, self.client.get(path)).await {
+            Ok(Ok(body)) => return Ok(Some(body.into())),
             // its own text holds the whole response, headers and all
             Ok(Err(ImdsError::ErrorResponse(error))) => match error.response().status().as_u16() {
-                404 => Ok(None),
-                status => Err(format!("HTTP status {status}")),
+                404 => return Ok(None),
+                status => format!("HTTP status {status}"),
             },
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer in {} s", REQUEST_LIMIT.as_secs())),
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {} s", REQUEST_LIMIT.as_secs()),
+        };
+        // a client keeps its token for six hours, whatever the service thinks of it: only a new client asks for a new one
+        self.client = self.builder.clone().build();
+        Err(problem)
     }
 }
 

@@ -1,3 +1,5 @@
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(300);
@@ -74,4 +76,17 @@ async fn nothing_fires_without_a_stop() {
     let drain = drain();
     let quiet = tokio::time::timeout(Duration::from_secs(86_400), drain.deadline()).await;
     assert!(quiet.is_err() && !drain.abort().is_cancelled());
+}
+
+#[tokio::test]
+async fn one_interrupt_stops_and_a_second_aborts() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let drain = drain();
+    tokio::spawn(listen_for_signals(drain.clone()).expect("handlers can be installed"));
+    kill_process(getpid(), Signal::INT).expect("a signal to ourselves");
+    drain.stop().cancelled().await;
+    assert_eq!(drain.stopping().map(|stopping| stopping.reason), Some(Reason::Signal("SIGINT")));
+    assert!(!drain.abort().is_cancelled(), "work in flight goes on");
+    kill_process(getpid(), Signal::INT).expect("a signal to ourselves");
+    drain.abort().cancelled().await;
 }

@@ -206,8 +206,8 @@ impl Queue for MemoryQueue {
     }
 }
 
-/// Does what the body's first word says: `ok`, `work N` (seconds; ends early on abort or loss), `deaf` (never ends),
-/// `panic`, `poison` (permanent), `busy` (transient).
+/// Does what the body's first word says: `ok`, `work N` (seconds; ends early on abort or loss), `stubborn N` (seconds,
+/// whatever it is told), `deaf` (never ends), `panic`, `poison` (permanent), `busy` (transient).
 #[derive(Default)]
 pub struct Scripted {
     /// Bodies in the order their handling began.
@@ -248,13 +248,15 @@ impl Handler for Scripted {
 impl Scripted {
     async fn act(&self, body: &str, control: &Control) -> Result<(), Fault> {
         let mut words = body.split(' ');
-        match words.next().unwrap_or_default() {
+        let verb = words.next().unwrap_or_default();
+        let secs = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
+        match verb {
             "panic" => panic!("told to"),
             "poison" => return Err(Fault::permanent(Code::BadMessage, "not a shape we know")),
             "busy" => return Err(Fault::transient(Code::ServiceUnavailable, "failed to fetch s3://b/k: slow down")),
             "deaf" => std::future::pending::<()>().await,
+            "stubborn" => sleep(Duration::from_secs(secs)).await,
             "work" => {
-                let secs = words.next().and_then(|word| word.parse().ok()).unwrap_or(1);
                 tokio::select! {
                     () = control.abort.cancelled() => return Err(Fault::Interrupted),
                     () = control.lease_lost.cancelled() => {
@@ -278,6 +280,8 @@ impl Scripted {
 #[derive(Debug, Clone)]
 pub enum Trouble {
     Fail(Fault),
+    /// Does its work after this long.
+    Slow(Duration),
     Hang,
     Panic,
 }
@@ -318,6 +322,10 @@ impl<T: ?Sized> Faulty<T> {
         match trouble {
             None => Ok(()),
             Some(Trouble::Fail(fault)) => Err(fault),
+            Some(Trouble::Slow(wait)) => {
+                sleep(wait).await;
+                Ok(())
+            }
             Some(Trouble::Hang) => std::future::pending().await,
             Some(Trouble::Panic) => panic!("{method} panics at call {call}"),
         }

@@ -42,7 +42,7 @@ async fn a_queue_that_refuses_us_later_is_asked_again() {
     let queue = standard();
     let refused = Trouble::Fail(Fault::permanent(Code::AccessDenied, "failed to receive: access denied"));
     let rig = Rig::with(Faulty::new(&queue).at("receive", 2..=9, &refused), SETTINGS);
-    sleep(POLL).await;
+    sleep(POLL + SECOND).await;
     queue.put("ok", None);
     sleep(900 * SECOND).await;
     assert_eq!(rig.done(), ["ok"]);
@@ -54,7 +54,8 @@ async fn a_panicking_handler_is_one_failed_attempt() {
     queue.put("panic", None);
     queue.put("work 30", None);
     let rig = Rig::start(&queue);
-    sleep(5 * SECOND).await;
+    // sooner than the shortest back-off
+    sleep(SECOND / 2).await;
     assert_eq!(rig.counts.retried.get(), 1);
     sleep(30 * SECOND).await;
     assert_eq!(rig.done(), ["work 30"]);

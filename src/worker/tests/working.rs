@@ -97,6 +97,32 @@ async fn a_lost_lease_cancels_the_engine_and_publishes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_ends_well_after_the_loss_deletes_nothing() {
+    let queue = standard();
+    queue.put("stubborn 45", None);
+    let port = Faulty::new(&queue).at("delete", [], &Trouble::Hang);
+    let rig = Rig::with(port.clone(), SETTINGS);
+    sleep(10 * SECOND).await;
+    // found out by the heartbeat at 40 s
+    queue.steal("stubborn 45");
+    sleep(60 * SECOND).await;
+    assert_eq!(rig.done().len(), 1);
+    assert_eq!((rig.counts.lost.get(), port.calls("delete")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extension_in_flight_is_awaited_before_the_message_is_settled() {
+    let queue = standard();
+    queue.put("work 41", None);
+    // on its way from 40 s to 41.5 s
+    let port = Faulty::new(&queue).at("extend", [1], &Trouble::Slow(SECOND * 3 / 2));
+    let _rig = Rig::with(port, SETTINGS);
+    sleep(60 * SECOND).await;
+    let order: Vec<_> = queue.events().iter().map(|event| event.what).collect();
+    assert_eq!(order, [What::Received, What::Extended(SETTINGS.visibility), What::Deleted]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_ignores_the_loss_of_its_lease_frees_its_slot() {
     let queue = standard();
     queue.put("deaf", None);
