@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod sdk;
+
 /// Why a job did not end in a transcript, or not yet. `settle` turns each kind into what happens to the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
