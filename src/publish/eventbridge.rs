@@ -77,7 +77,8 @@ fn refused(entry: Option<&PutEventsResultEntry>, what: &str) -> Fault {
     let message = entry.and_then(PutEventsResultEntry::error_message).unwrap_or("no message");
     match by_code(code, None, format!("failed to {what}: {code}: {message}")) {
         Fault::Permanent(problem)
-            if problem.code == Code::Internal && !["Malformed", "Invalid", "Validation"].iter().any(|c| code.contains(c)) =>
+            if problem.code == Code::Internal
+                && !["Malformed", "Invalid", "Validation"].iter().any(|c| code.contains(c)) =>
         {
             Fault::transient(Code::ServiceUnavailable, problem.message)
         }

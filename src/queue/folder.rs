@@ -45,6 +45,8 @@ struct State {
     held: HashMap<String, Lease>,
     /// Fresh files in `inbox`, as they were first seen so.
     fresh: HashMap<String, (Look, Instant)>,
+    /// Files that could not be taken, as the log was told once.
+    refused: HashSet<String>,
     /// Receipts of deliveries that went to `failed`: their deletion has nothing left to do.
     buried: HashSet<String>,
 }
@@ -89,26 +91,30 @@ impl FolderQueue {
         self.dir.join(part).join(name)
     }
 
-    /// One look into the folder: first what was given back or left behind, then what is new.
+    /// One look into the folder: first what was given back or left behind, then what is new. A file that cannot be
+    /// taken, such as one that we may not read, does not keep us from the others.
     fn scan(&self, max: usize, visibility: Duration) -> io::Result<Vec<Message>> {
         let mut state = self.state();
-        let mut taken = Vec::new();
-        for name in names(&self.dir.join("work"))? {
-            if taken.len() == max {
-                return Ok(taken);
-            }
-            if let Some(file) = self.reclaim(&mut state, &name)? {
-                taken.extend(self.deliver(&mut state, name, file, visibility)?);
-            }
-        }
-        let waiting = names(&self.dir.join("inbox"))?;
+        let (working, waiting) = (names(&self.dir.join("work"))?, names(&self.dir.join("inbox"))?);
         state.fresh.retain(|name, _| waiting.contains(name));
-        for name in waiting {
+        state.refused.retain(|name| waiting.contains(name) || working.contains(name));
+        let mut taken = Vec::new();
+        let all = working.into_iter().map(|name| (name, true)).chain(waiting.into_iter().map(|name| (name, false)));
+        for (name, in_work) in all {
             if taken.len() == max {
                 break;
             }
-            if let Some(file) = self.claim(&mut state, &name)? {
-                taken.extend(self.deliver(&mut state, name, file, visibility)?);
+            let file = if in_work { self.reclaim(&mut state, &name) } else { self.claim(&mut state, &name) };
+            let delivered = file.and_then(|file| match file {
+                Some(file) => self.deliver(&mut state, &name, file, visibility),
+                None => Ok(None),
+            });
+            match delivered {
+                Ok(message) => taken.extend(message),
+                Err(error) if state.refused.insert(name.clone()) => {
+                    tracing::warn!("failed to take file {name} of folder {}: {error}", self.dir.display());
+                }
+                Err(_) => {}
             }
         }
         Ok(taken)
@@ -136,7 +142,7 @@ impl FolderQueue {
     }
 
     /// Counts the delivery of a locked file in `work`; `None` once it was delivered too often.
-    fn deliver(&self, state: &mut State, name: String, file: File, visibility: Duration) -> io::Result<Option<Message>> {
+    fn deliver(&self, state: &mut State, name: &str, file: File, visibility: Duration) -> io::Result<Option<Message>> {
         let metadata = file.metadata()?;
         let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let identity = format!("{name}\n{}\n{}", metadata.len(), modified.as_nanos());
@@ -145,12 +151,12 @@ impl FolderQueue {
         let receive_count = files::count(&count_path, &job_id)?;
         if receive_count > MAX_RECEIVE_COUNT {
             let message = format!("file {name} was taken {MAX_RECEIVE_COUNT} times and never finished");
-            self.bury(&name, &Problem { code: Code::RetriesExhausted, message })?;
+            self.bury(name, &Problem { code: Code::RetriesExhausted, message })?;
             return Ok(None);
         }
         let receipt = Uuid::new_v4().to_string();
         let lease = Lease { _file: file, receipt: receipt.clone(), not_before: Instant::now() + visibility };
-        state.held.insert(name.clone(), lease);
+        state.held.insert(name.to_owned(), lease);
         let body = json!({
             "job_id": job_id,
             "file_id": Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()),
@@ -159,7 +165,14 @@ impl FolderQueue {
             "s3_output_path": format!("s3://outbox/{name}.json"),
         });
         let sent_at_ms = i64::try_from(modified.as_millis()).unwrap_or(0);
-        Ok(Some(Message { id: name, body: body.to_string(), receipt, receive_count, sent_at_ms, group: None }))
+        Ok(Some(Message {
+            id: name.to_owned(),
+            body: body.to_string(),
+            receipt,
+            receive_count,
+            sent_at_ms,
+            group: None,
+        }))
     }
 
     /// Moves a file to `failed`, the reason beside it.
@@ -175,7 +188,10 @@ impl FolderQueue {
     }
 
     fn fault(&self, verb: &str, error: &io::Error) -> Fault {
-        Fault::transient(Code::ServiceUnavailable, format!("failed to {verb} in folder {}: {error}", self.dir.display()))
+        Fault::transient(
+            Code::ServiceUnavailable,
+            format!("failed to {verb} in folder {}: {error}", self.dir.display()),
+        )
     }
 }
 

@@ -177,3 +177,13 @@ async fn a_second_file_of_the_same_name_replaces_nothing() {
     queue.delete(&second).await.unwrap();
     assert!(exists(&dir, "done/talk.wav") && exists(&dir, "done/talk-2.wav"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_taken_keeps_nobody_from_the_others() {
+    let (dir, queue) = folder();
+    put(&dir, "a.wav");
+    put(&dir, "b.wav");
+    // its count can be neither read nor replaced
+    fs::create_dir(dir.path().join(".state/a.wav.json")).unwrap();
+    assert_eq!(take_one(&queue).await.id, "b.wav");
+}
