@@ -196,13 +196,14 @@ async fn watch_instance(
     if places.folder.is_some() {
         return host();
     }
-    let Some(imds) = spot::client(None) else { return host() };
+    let Some(imds) = spot::Imds::new(None) else { return host() };
     let settings = spot::Settings {
         poll_every: Duration::from_secs_f64(delivery.spot_poll_secs.max(0.05)),
         act_on_rebalance: delivery.drain_on_rebalance,
     };
-    background.spawn(spot::watch(imds.clone(), drain.clone(), settings, counts.clone()));
-    spot::instance_id(&imds).await.unwrap_or_else(host)
+    let instance = imds.instance_id().await;
+    background.spawn(spot::watch(imds, drain.clone(), settings, counts.clone()));
+    instance.unwrap_or_else(host)
 }
 
 async fn stop_when_empty(folder: Option<Arc<FolderQueue>>, drain: Drain) {

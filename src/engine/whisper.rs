@@ -101,7 +101,7 @@ impl Lane {
         let mut params = FullParams::new(if beam_size > 1 {
             SamplingStrategy::BeamSearch { beam_size: c_int::from(beam_size.min(8)), patience: -1.0 }
         } else {
-            SamplingStrategy::Greedy { best_of: 2 }
+            SamplingStrategy::Greedy { best_of: 1 }
         });
         params.set_n_threads(self.threads as c_int);
         params.set_translate(options.task == Task::Translate);
@@ -114,7 +114,8 @@ impl Lane {
         params.set_max_tokens(MAX_TOKENS);
         params.set_suppress_blank(true);
         params.set_temperature(0.0);
-        params.set_temperature_inc(0.4);
+        // one decode at a first look: what is doubtful gets one second look (transcribe::guard), not five
+        params.set_temperature_inc(if options.careful { 0.4 } else { 0.0 });
         params.set_entropy_thold(2.4);
         params.set_logprob_thold(-1.0);
         params.set_no_speech_thold(0.6);

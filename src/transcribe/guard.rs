@@ -17,9 +17,10 @@ pub enum Verdict {
 const MIN_LETTERS: f64 = 0.5;
 /// Whisper's own threshold for "no speech".
 const NO_SPEECH_PROB: f32 = 0.6;
-/// Below it, text in a window that is probably no speech is invented; surer than Whisper's own -1.0, whose fallback has
-/// already tried other temperatures.
+/// Below it, text in a window that is probably no speech is invented.
 const DOUBTFUL_LOGPROB: f32 = -0.7;
+/// Below it the engine did not understand the window (Whisper's own threshold for a fallback).
+const LOST_LOGPROB: f32 = -1.0;
 /// Nobody speaks more characters in a second of voice (auctioneers reach 35).
 const MAX_CHARS_PER_SEC: f64 = 40.0;
 /// A run of words that stands so often in a row is a loop.
@@ -69,7 +70,8 @@ pub fn judge(text: &WindowText, speech_secs: f64, is_second_look: bool) -> Verdi
     }
     let words: Vec<&str> = plain.split(' ').collect();
     let too_fast = plain.chars().count() as f64 > MAX_CHARS_PER_SEC * speech_secs.max(0.5);
-    if !is_second_look && (too_fast || find_loop(&words).is_some()) {
+    let lost = text.avg_logprob < LOST_LOGPROB;
+    if !is_second_look && (lost || too_fast || find_loop(&words).is_some()) {
         return Verdict::Retry;
     }
     if too_fast && text.avg_logprob < DOUBTFUL_LOGPROB { Verdict::Drop } else { Verdict::Keep }
