@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_sdk_sqs::config::SharedCredentialsProvider;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use serde_json::{Value, json};
 use transcription_worker::app::aws::config_for_endpoint;
@@ -144,6 +145,15 @@ async fn an_endpoint_that_is_down_is_a_transient_fault() {
     let config = config_for_endpoint("http://127.0.0.1:1", "100000000000").unwrap();
     let fault = queue(&config, "http://127.0.0.1:1/100000000000/jobs").traits().await.unwrap_err();
     assert!(matches!(&fault, Fault::Transient(p) if p.code == Code::ServiceUnavailable), "{fault}");
+}
+
+#[tokio::test]
+async fn credentials_that_do_not_load_are_a_transient_fault() {
+    let nobody = aws_config::profile::ProfileFileCredentialsProvider::builder().profile_name("no such profile").build();
+    let (config, _) = account();
+    let config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(nobody)).build();
+    let fault = queue(&config, "http://127.0.0.1:1/100000000000/jobs").traits().await.unwrap_err();
+    assert!(matches!(&fault, Fault::Transient(p) if p.message.contains("credential")), "{fault}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const RUN: &str = r#""$1" >/dev/null 2>&1 & read -r _; kill $!"#;
 struct Server {
     endpoint: String,
     /// Holds the pipe open.
-    _leash: ChildStdin,
+    _shell: Child,
 }
 
 /// The SDK's settings for an account that no other test uses; its access key is its account number.
@@ -41,7 +41,7 @@ fn start() -> Server {
         program.display()
     );
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut shell = Command::new("sh")
+    let shell = Command::new("sh")
         .args(["-c", RUN, "sh"])
         .arg(program)
         .envs([("BIND_HOST", "127.0.0.1"), ("MINISTACK_HOST", "127.0.0.1")])
@@ -49,13 +49,12 @@ fn start() -> Server {
         .stdin(Stdio::piped())
         .spawn()
         .expect("sh starts");
-    let leash = shell.stdin.take().unwrap();
     let started = Instant::now();
     while !is_healthy(port) {
         assert!(started.elapsed() < START_LIMIT, "the stand-in for AWS did not start on port {port}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    Server { endpoint: format!("http://127.0.0.1:{port}"), _leash: leash }
+    Server { endpoint: format!("http://127.0.0.1:{port}"), _shell: shell }
 }
 
 fn is_healthy(port: u16) -> bool {
