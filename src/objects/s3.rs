@@ -1,1 +1,157 @@
-//! (to be written)
+//! Objects in S3.
+
+use std::error::Error;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+
+use super::{Body, Location, ObjectInfo, Objects};
+use crate::fault::{Code, Fault, sdk};
+
+/// S3 as the object store.
+#[derive(Debug, Clone)]
+pub struct S3Objects {
+    client: Client,
+    kms_key_id: Option<String>,
+}
+
+impl S3Objects {
+    /// Objects through `client`, whose region, endpoint and retries are the caller's choice. With `kms_key_id` every
+    /// write is encrypted under that key (SSE-KMS); without it the bucket's default encryption applies.
+    pub fn new(client: Client, kms_key_id: Option<String>) -> Self {
+        Self { client, kms_key_id }
+    }
+
+    /// The fault of a failed request: the one classifier's, but where S3 needs more words.
+    fn fault<E>(&self, error: &SdkError<E, HttpResponse>, what: &str, at: &Location) -> Fault
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let answer = error.raw_response();
+        let status = answer.map(|answer| answer.status().as_u16());
+        let code = error.code();
+        let ours = self.client.config().region().map(AsRef::as_ref);
+        // S3 names the bucket's region in the answers to requests sent or signed for another
+        let theirs = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+        let elsewhere = theirs.is_some() && theirs != ours;
+        if status == Some(301) || (status == Some(400) && (elsewhere || code == Some("AuthorizationHeaderMalformed"))) {
+            let message = format!(
+                "failed to {what} {at}: the bucket is in another region ({}; this worker uses {})",
+                theirs.unwrap_or("S3 does not say which"),
+                ours.unwrap_or("none"),
+            );
+            return Fault::permanent(Code::AccessDenied, message);
+        }
+        match (sdk::classify(error, &format!("{what} {at}")), status) {
+            (Fault::Permanent(mut problem), Some(403)) if problem.code == Code::AccessDenied => {
+                problem.message += " (without s3:ListBucket a missing object looks like this too)";
+                Fault::Permanent(problem)
+            }
+            (fault, _) => fault,
+        }
+    }
+}
+
+#[async_trait]
+impl Objects for S3Objects {
+    async fn head(&self, at: &Location) -> Result<ObjectInfo, Fault> {
+        let sent = self.client.head_object().bucket(&at.bucket).key(&at.key).send().await;
+        let head = sent.map_err(|error| {
+            let fault = self.fault(&error, "look at", at);
+            // HEAD has no body, so these two have nothing but their status to go by
+            match (fault, error.raw_response().map(|answer| answer.status().as_u16())) {
+                (Fault::Permanent(_), Some(404)) => {
+                    let message = format!("failed to look at {at}: there is no such object or bucket");
+                    Fault::permanent(Code::ObjectNotFound, message)
+                }
+                (Fault::Permanent(problem), Some(400)) if problem.code == Code::Internal => {
+                    let message = format!("{} (expired credentials look like this)", problem.message);
+                    Fault::transient(Code::ServiceUnavailable, message)
+                }
+                (fault, _) => fault,
+            }
+        })?;
+        let size = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
+        let (Some(size_bytes), Some(etag)) = (size, head.e_tag()) else {
+            let message = format!("failed to look at {at}: the answer names no size or no etag");
+            return Err(Fault::transient(Code::ServiceUnavailable, message));
+        };
+        Ok(ObjectInfo { size_bytes, etag: etag.trim_matches('"').to_owned() })
+    }
+
+    async fn get(&self, at: &Location, range: Range<u64>, etag: &str) -> Result<Body, Fault> {
+        let Some(last) = range.end.checked_sub(1).filter(|last| *last >= range.start) else {
+            return Ok(Box::pin(stream::empty()));
+        };
+        let request = self.client.get_object().bucket(&at.bucket).key(&at.key).if_match(format!("\"{etag}\""));
+        let sent = request.range(format!("bytes={}-{last}", range.start)).send().await;
+        let answer = sent.map_err(|error| self.fault(&error, "fetch", at))?;
+        // a server or proxy without ranges answers with the whole object
+        let begins = format!("bytes {}-", range.start);
+        if range.start > 0 && !answer.content_range().is_some_and(|span| span.starts_with(&begins)) {
+            let message = format!("failed to fetch {at}: asked for the bytes from {}, got others", range.start);
+            return Err(Fault::transient(Code::ServiceUnavailable, message));
+        }
+        Ok(Box::pin(stream::try_unfold((answer.body, at.clone()), |(mut body, at)| async move {
+            Ok(chunk(&mut body, &at).await?.map(|bytes| (bytes, (body, at))))
+        })))
+    }
+
+    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Bytes>, Fault> {
+        let mut answer = match self.client.get_object().bucket(&at.bucket).key(&at.key).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let status = error.raw_response().map(|answer| answer.status().as_u16());
+                // a missing bucket is a mistake that someone must hear of
+                return match error.code() {
+                    Some("NoSuchKey") => Ok(None),
+                    None | Some("NotFound") if status == Some(404) => Ok(None),
+                    _ => Err(self.fault(&error, "read", at)),
+                };
+            }
+        };
+        let too_large = || {
+            let message = format!("failed to read {at}: it is larger than {limit_bytes} bytes");
+            Err(Fault::permanent(Code::ObjectTooLarge, message))
+        };
+        if answer.content_length().and_then(|bytes| u64::try_from(bytes).ok()).is_some_and(|size| size > limit_bytes) {
+            return too_large();
+        }
+        let mut whole = BytesMut::new();
+        while let Some(bytes) = chunk(&mut answer.body, at).await? {
+            if (whole.len() + bytes.len()) as u64 > limit_bytes {
+                return too_large();
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(Some(whole.freeze()))
+    }
+
+    async fn put(&self, at: &Location, body: Bytes, content_type: &str) -> Result<(), Fault> {
+        let encryption = self.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms);
+        let request = self.client.put_object().bucket(&at.bucket).key(&at.key).content_type(content_type);
+        let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(self.kms_key_id.clone());
+        let sent = request.body(ByteStream::from(body)).send().await;
+        sent.map(drop).map_err(|error| self.fault(&error, "write", at))
+    }
+
+    async fn remove(&self, at: &Location) -> Result<(), Fault> {
+        let sent = self.client.delete_object().bucket(&at.bucket).key(&at.key).send().await;
+        sent.map(drop).map_err(|error| self.fault(&error, "remove", at))
+    }
+}
+
+/// The next bytes of a body. The SDK retries nothing once a body has begun, so the caller has to.
+async fn chunk(body: &mut ByteStream, at: &Location) -> Result<Option<Bytes>, Fault> {
+    body.try_next().await.map_err(|error| {
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        Fault::transient(Code::ServiceUnavailable, format!("failed to read the body of {at}: {error}{cause}"))
+    })
+}
