@@ -189,15 +189,22 @@ impl Rig {
 
     /// The worker with this rig's settings; add more and `start` it.
     pub fn worker(&self) -> Command {
-        self.worker_at(&self.endpoint)
+        self.worker_command("run")
     }
 
     /// The same, talking to AWS through another endpoint.
     pub fn worker_at(&self, endpoint: &str) -> Command {
+        let mut command = self.worker();
+        command.env("AWS_ENDPOINT_URL", endpoint);
+        command
+    }
+
+    /// Any command with this rig's settings.
+    pub fn worker_command(&self, name: &str) -> Command {
         let mut command = binary();
         command
-            .arg("run")
-            .env("AWS_ENDPOINT_URL", endpoint)
+            .arg(name)
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", &self.account)
             .env("AWS_SECRET_ACCESS_KEY", "secret")
             .env("AWS_REGION", "us-east-1")
