@@ -1,0 +1,4 @@
+//! What talks to AWS, against a local stand-in. It needs `.venv/bin/ministack`: see `tests/requirements.txt`.
+
+mod adapters;
+mod server;
