@@ -1,7 +1,8 @@
-//! What talks to AWS, against a local stand-in. It needs `.venv/bin/ministack`: see `tests/requirements.txt`.
+//! What talks to AWS, against a local stand-in. It needs `.venv`, which `make test` makes from `tests/requirements.txt`.
 
 // the adapters alone
 mod adapters;
+mod s3;
 // the real binary, end to end
 mod e2e;
 // what the others stand on

@@ -1,0 +1,113 @@
+//! S3 as the worker uses it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+
+use aws_sdk_s3::Client;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use transcription_worker::app::aws::s3_client;
+use transcription_worker::fault::{Code, Fault};
+use transcription_worker::fetch::{FetchLimits, Scratch, fetch};
+use transcription_worker::objects::s3::S3Objects;
+use transcription_worker::objects::{Location, Objects};
+use transcription_worker::worker::Control;
+
+use crate::server::account;
+
+/// A bucket that no other test uses: bucket names are shared by all accounts.
+struct Bucket {
+    name: String,
+    client: Client,
+    objects: S3Objects,
+}
+
+impl Bucket {
+    async fn new() -> Self {
+        let (config, account) = account();
+        let (name, client) = (format!("audio-{account}"), s3_client(&config));
+        client.create_bucket().bucket(&name).send().await.unwrap();
+        Self { name, objects: S3Objects::new(client.clone(), None), client }
+    }
+
+    fn at(&self, key: &str) -> Location {
+        Location::new(&self.name, key)
+    }
+}
+
+fn is_missing(fault: &Fault, at: &Location) -> bool {
+    matches!(fault, Fault::Permanent(p) if p.code == Code::ObjectNotFound && p.message.contains(&at.to_string()))
+}
+
+#[tokio::test]
+async fn an_object_is_written_looked_at_read_and_removed() {
+    let bucket = Bucket::new().await;
+    let (objects, client) = (&bucket.objects, &bucket.client);
+    let at = bucket.at("u 1/f+1/ä:b.json");
+    objects.put(&at, Bytes::from("{\"a\":1}"), "application/json").await.unwrap();
+    let head = client.head_object().bucket(&at.bucket).key(&at.key).send().await.unwrap();
+    assert_eq!(head.content_type(), Some("application/json"));
+    let info = objects.head(&at).await.unwrap();
+    assert_eq!((info.size_bytes, info.etag.contains('"')), (7, false));
+    assert_eq!(objects.read(&at, 7).await.unwrap().unwrap(), "{\"a\":1}");
+    let fault = objects.read(&at, 6).await.unwrap_err();
+    assert!(matches!(fault, Fault::Permanent(p) if p.code == Code::ObjectTooLarge));
+    objects.remove(&at).await.unwrap();
+    objects.remove(&at).await.unwrap();
+    assert_eq!(objects.read(&at, 7).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_missing_object_or_bucket_is_a_permanent_fault_that_names_it() {
+    let bucket = Bucket::new().await;
+    let objects = &bucket.objects;
+    let nowhere = Location::new("nowhere", "a.wav");
+    for at in [bucket.at("a.wav"), nowhere.clone()] {
+        assert!(is_missing(&objects.head(&at).await.unwrap_err(), &at));
+        assert!(is_missing(&objects.get(&at, 0..1, "e").await.err().unwrap(), &at));
+    }
+    assert!(is_missing(&objects.read(&nowhere, 1).await.unwrap_err(), &nowhere));
+    assert!(is_missing(&objects.put(&nowhere, Bytes::new(), "text/plain").await.unwrap_err(), &nowhere));
+}
+
+#[tokio::test]
+async fn a_range_is_read_only_of_the_version_that_was_looked_at() {
+    let bucket = Bucket::new().await;
+    let objects = &bucket.objects;
+    let at = bucket.at("a.wav");
+    objects.put(&at, Bytes::from("0123456789"), "audio/wav").await.unwrap();
+    let etag = objects.head(&at).await.unwrap().etag;
+    for (range, expected) in [(0..10, "0123456789"), (0..1, "0"), (3..7, "3456"), (9..10, "9")] {
+        let body: Vec<Bytes> = objects.get(&at, range, &etag).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(body.concat(), expected.as_bytes());
+    }
+    objects.put(&at, Bytes::from("another"), "audio/wav").await.unwrap();
+    let fault = objects.get(&at, 0..1, &etag).await.err().unwrap();
+    assert!(
+        matches!(fault, Fault::Transient(p) if p.code == Code::ObjectChanged && p.message.contains(&at.to_string()))
+    );
+}
+
+#[tokio::test]
+async fn a_write_is_encrypted_under_the_configured_key() {
+    let bucket = Bucket::new().await;
+    let at = bucket.at("a.json");
+    let objects = S3Objects::new(bucket.client.clone(), Some("alias/transcripts".to_owned()));
+    objects.put(&at, Bytes::from("{}"), "application/json").await.unwrap();
+    let head = bucket.client.head_object().bucket(&at.bucket).key(&at.key).send().await.unwrap();
+    assert_eq!(head.server_side_encryption().map(|kind| kind.as_str()), Some("aws:kms"));
+    assert!(head.ssekms_key_id().is_some_and(|id| id.ends_with("alias/transcripts")));
+}
+
+#[tokio::test]
+async fn a_large_object_arrives_whole_in_parts() {
+    let bucket = Bucket::new().await;
+    let (objects, at) = (&bucket.objects, bucket.at("long.wav"));
+    let content: Bytes = (0..40_000_001_u32).map(|i| (i % 251) as u8).collect();
+    objects.put(&at, content.clone(), "audio/wav").await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let scratch = Scratch::open(parent.path()).unwrap();
+    let limits = FetchLimits { max_bytes: 1 << 30, reserve_bytes: 0 };
+    let fetched = fetch(objects, &at, &scratch, &limits, &Control::default()).await.unwrap();
+    assert!(fs::read(fetched.path()).unwrap() == content);
+}
