@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use transcription_worker::app::aws::s3_client;
+use transcription_worker::app::aws::{config_for_endpoint, s3_client};
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::{FetchLimits, Scratch, fetch};
 use transcription_worker::objects::s3::S3Objects;
@@ -110,4 +112,56 @@ async fn a_large_object_arrives_whole_in_parts() {
     let limits = FetchLimits { max_bytes: 1 << 30, reserve_bytes: 0 };
     let fetched = fetch(objects, &at, &scratch, &limits, &Control::default()).await.unwrap();
     assert!(fs::read(fetched.path()).unwrap() == content);
+}
+
+/// Objects behind a server that gives one answer to everything: what the stand-in cannot be brought to say.
+fn behind(answer: &'static str) -> S3Objects {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // none of the requests has a body, so one read is all of it
+            let _ = stream.read(&mut [0; 16 * 1024]).unwrap();
+            stream.write_all(format!("HTTP/1.1 {answer}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+        }
+    });
+    S3Objects::new(s3_client(&config_for_endpoint(&endpoint, "100000000000").unwrap()), None)
+}
+
+#[tokio::test]
+async fn a_refused_look_says_that_the_object_may_just_be_missing() {
+    let at = Location::new("b", "k");
+    let fault = behind("403 Forbidden").head(&at).await.unwrap_err();
+    assert!(matches!(&fault, Fault::Permanent(p) if p.code == Code::AccessDenied), "{fault}");
+    assert!(fault.to_string().contains("s3://b/k") && fault.to_string().contains("s3:ListBucket"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_named_with_both_regions() {
+    let at = Location::new("b", "k");
+    for answer in
+        ["301 Moved Permanently\r\nx-amz-bucket-region: eu-west-1", "400 Bad Request\r\nx-amz-bucket-region: eu-west-1"]
+    {
+        let fault = behind(answer).head(&at).await.unwrap_err();
+        assert!(matches!(&fault, Fault::Permanent(_)), "{fault}");
+        for part in ["s3://b/k", "another region", "eu-west-1", "us-east-1"] {
+            assert!(fault.to_string().contains(part), "{fault}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_look_refused_without_a_reason_is_not_the_jobs_end() {
+    // the answer to expired credentials: HEAD has no body to say so in
+    let fault = behind("400 Bad Request").head(&Location::new("b", "k")).await.unwrap_err();
+    assert!(matches!(&fault, Fault::Transient(p) if p.code == Code::ServiceUnavailable), "{fault}");
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_does_not_pass_off_other_bytes() {
+    let objects = behind("200 OK\r\nContent-Length: 0");
+    assert!(objects.get(&Location::new("b", "k"), 0..5, "e").await.is_ok());
+    let fault = objects.get(&Location::new("b", "k"), 5..10, "e").await.err().unwrap();
+    assert!(matches!(&fault, Fault::Transient(_)), "{fault}");
 }
