@@ -122,7 +122,7 @@ impl Rig {
         let envelope: Value = serde_json::from_str(&self.take(&self.done).await.expect("an event is published")).unwrap();
         assert_eq!(envelope["source"], "custom.transcription-service");
         assert_eq!(envelope["detail-type"], "Transcription Completed");
-        assert_valid("event-transcription-completed.json", &envelope);
+        assert_valid("event-transcription-completed.json", &envelope["detail"]);
         envelope["detail"].clone()
     }
 
