@@ -2,7 +2,7 @@
 CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
 WORKER := target/release/transcription-worker
 MODELS := models
-SHELL_SCRIPTS := $(shell grep -lE '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
+SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
 .PHONY: help demo test build model wer lint check schemas clean
 .DEFAULT_GOAL := help
