@@ -100,9 +100,11 @@ source "amazon-ebs" "worker" {
   }
 
   launch_block_device_mappings {
-    device_name           = "/dev/sda1"
-    volume_size           = var.volume_gib
-    volume_type           = "gp3"
+    device_name = "/dev/sda1"
+    volume_size = var.volume_gib
+    volume_type = "gp3"
+    # gp3's own, MiB/s; older plugins ask for it by name
+    throughput            = 125
     delete_on_termination = true
   }
 
