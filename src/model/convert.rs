@@ -6,9 +6,11 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use tempfile::Builder;
+
 use super::ctranslate2::Weights;
 use super::ggml::{self, Hparams};
-use super::{ModelError, vocabulary};
+use super::{ModelError, folder_of, place, vocabulary};
 
 /// Width of one attention head in every Whisper.
 const HEAD_WIDTH: usize = 64;
@@ -21,14 +23,13 @@ const VOCABULARIES: [&str; 3] = ["vocabulary.txt", "vocabulary.json", "tokenizer
 /// `Invalid` where one of the two is not there.
 pub fn parts_of(source: &Path) -> Result<(PathBuf, PathBuf), ModelError> {
     let weights = if source.is_dir() { source.join("model.bin") } else { source.to_owned() };
-    let dir = weights.parent().unwrap_or(Path::new("."));
+    let dir = folder_of(&weights);
     if !weights.is_file() {
         return Err(ModelError::Invalid(format!("{} does not exist", weights.display())));
     }
     let vocabulary = VOCABULARIES.iter().map(|name| dir.join(name)).find(|path| path.is_file());
-    let vocabulary = vocabulary.ok_or_else(|| {
-        ModelError::Invalid(format!("{} has none of {}", dir.display(), VOCABULARIES.join(", ")))
-    })?;
+    let vocabulary = vocabulary
+        .ok_or_else(|| ModelError::Invalid(format!("{} has none of {}", dir.display(), VOCABULARIES.join(", "))))?;
     Ok((weights, vocabulary))
 }
 
@@ -40,16 +41,15 @@ pub fn parts_of(source: &Path) -> Result<(PathBuf, PathBuf), ModelError> {
 pub fn convert(weights: &Path, vocabulary: &Path, out: &Path) -> Result<(), ModelError> {
     let mut input = Weights::open(weights)?;
     let tokens = vocabulary::read(vocabulary)?;
-    let dir = out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let io = |e| ModelError::io("write", out, e);
-    let mut temp = tempfile::Builder::new().prefix(".convert-").permissions(readable()).tempfile_in(dir).map_err(io)?;
-    write_model(&mut input, &tokens, temp.as_file_mut(), out)?;
+    let mut named = Builder::new();
+    let temp = named.prefix(".convert-").permissions(readable()).tempfile_in(folder_of(out)).map_err(io)?;
+    write_model(&mut input, &tokens, temp.as_file(), out)?;
     ggml::inspect(temp.path())?;
-    temp.as_file().sync_all().map_err(io)?;
-    super::place(temp.into_temp_path(), out)
+    place(temp.path(), out)
 }
 
-fn write_model(input: &mut Weights, tokens: &[Vec<u8>], file: &mut File, out: &Path) -> Result<(), ModelError> {
+fn write_model(input: &mut Weights, tokens: &[Vec<u8>], file: &File, out: &Path) -> Result<(), ModelError> {
     let hparams = hparams(input)?;
     let mut sink = Sink { input, out: BufWriter::new(file), path: out };
     let head = ggml::write_head(&mut sink.out, hparams, tokens);
@@ -111,7 +111,7 @@ fn hparams(input: &Weights) -> Result<Hparams, ModelError> {
 /// One model on its way from variables to tensors.
 struct Sink<'a> {
     input: &'a mut Weights,
-    out: BufWriter<&'a mut File>,
+    out: BufWriter<&'a File>,
     path: &'a Path,
 }
 
@@ -180,3 +180,6 @@ impl Sink<'_> {
 fn readable() -> Permissions {
     Permissions::from_mode(0o666)
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,7 +118,9 @@ impl Weights {
             let scale_name = format!("{name}_scale");
             let scales = self.all(&scale_name)?;
             if scales.len() != 1 && scales.len() != count {
-                return Err(self.input.bad(offset, format!("{scale_name} has {} values for {count} rows", scales.len())));
+                return Err(self
+                    .input
+                    .bad(offset, format!("{scale_name} has {} values for {count} rows", scales.len())));
             }
             for (row, chunk) in rows.zip(values.chunks_mut(row_len.max(1))) {
                 let scale = scales.get(row).or(scales.first()).copied().unwrap_or(1.0);
@@ -138,30 +140,32 @@ impl Weights {
     }
 
     fn variable_of(&self, name: &str) -> Result<&Variable, ModelError> {
-        self.variables.get(name).ok_or_else(|| self.input.bad(0, format!("has no variable {name}: not a whole Whisper model")))
+        self.variables
+            .get(name)
+            .ok_or_else(|| self.input.bad(0, format!("has no variable {name}: not a whole Whisper model")))
     }
 }
 
 fn variable(input: &mut Reader, name: &str) -> Result<Variable, ModelError> {
-    let start = input.offset()?;
+    let start = input.offset();
     let rank = input.u8()?;
     let dims = (0..rank).map(|_| input.u32().map(|d| d as usize)).collect::<Result<Vec<_>, _>>()?;
     let code = input.u8()?;
-    let kind = Kind::from_byte(code)
-        .ok_or_else(|| input.bad(start, format!("{name} has the unknown number type {code}")))?;
+    let kind =
+        Kind::from_byte(code).ok_or_else(|| input.bad(start, format!("{name} has the unknown number type {code}")))?;
     let bytes = u64::from(input.u32()?);
     let shaped = dims.iter().try_fold(kind.bytes(), |product, dim| product.checked_mul(*dim));
     // without the test for 0 the other dimensions would be unbounded
     if shaped.map(|s| s as u64) != Some(bytes) || bytes == 0 {
         return Err(input.bad(start, format!("{name} has shape {dims:?} but {bytes} bytes")));
     }
-    let offset = input.offset()?;
+    let offset = input.offset();
     input.skip(bytes)?;
     Ok(Variable { dims, kind, offset })
 }
 
 fn name(input: &mut Reader) -> Result<String, ModelError> {
-    let offset = input.offset()?;
+    let offset = input.offset();
     let len = input.u16()?;
     let bytes = input.bytes(usize::from(len))?;
     let text = bytes.strip_suffix(&[0]).unwrap_or(&bytes);

@@ -172,12 +172,14 @@ pub fn inspect(path: &Path) -> Result<Contents, ModelError> {
     }
     let (rows, columns) = (input.u32()?, input.u32()?);
     if rows != hparams.mels || columns as usize != mel::BINS {
-        return Err(input.bad(48, format!("the mel filters are {rows} x {columns}, not {} x {}", hparams.mels, mel::BINS)));
+        return Err(
+            input.bad(48, format!("the mel filters are {rows} x {columns}, not {} x {}", hparams.mels, mel::BINS))
+        );
     }
     input.skip(u64::from(rows) * u64::from(columns) * 4)?;
     let tokens = vocabulary(&mut input, &hparams)?;
     let mut tensors = BTreeMap::new();
-    while input.offset()? < input.len() {
+    while input.offset() < input.len() {
         let (name, tensor) = tensor(&mut input)?;
         tensors.insert(name, tensor);
     }
@@ -189,13 +191,13 @@ pub fn inspect(path: &Path) -> Result<Contents, ModelError> {
 }
 
 fn vocabulary(input: &mut Reader, hparams: &Hparams) -> Result<u32, ModelError> {
-    let offset = input.offset()?;
+    let offset = input.offset();
     let tokens = input.u32()?;
     if tokens == 0 || tokens > hparams.vocabulary {
         return Err(input.bad(offset, format!("{tokens} tokens in a vocabulary of {}", hparams.vocabulary)));
     }
     for token in 0..tokens {
-        let offset = input.offset()?;
+        let offset = input.offset();
         let len = input.u32()?;
         if len > MAX_TOKEN_BYTES {
             return Err(input.bad(offset, format!("token {token} would be {len} bytes long")));
@@ -206,18 +208,19 @@ fn vocabulary(input: &mut Reader, hparams: &Hparams) -> Result<u32, ModelError> 
 }
 
 fn tensor(input: &mut Reader) -> Result<(String, Tensor), ModelError> {
-    let start = input.offset()?;
+    let start = input.offset();
     let (rank, name_len, kind) = (input.u32()?, input.u32()?, input.u32()?);
     if !(1..=4).contains(&rank) || name_len > MAX_NAME_BYTES {
         return Err(input.bad(start, format!("no tensor: rank {rank}, a name of {name_len} bytes")));
     }
     let dims = (0..rank).map(|_| input.u32()).collect::<Result<Vec<_>, _>>()?;
     let name = String::from_utf8_lossy(&input.bytes(name_len as usize)?).into_owned();
-    let (block_len, block_bytes) = block(kind).ok_or_else(|| input.bad(start, format!("{name} has the unknown type {kind}")))?;
+    let (block_len, block_bytes) =
+        block(kind).ok_or_else(|| input.bad(start, format!("{name} has the unknown type {kind}")))?;
     let values = dims.iter().try_fold(1_u64, |product, dim| product.checked_mul(u64::from(*dim)));
     let bytes = values.and_then(|values| (values / block_len).checked_mul(block_bytes));
     let bytes = bytes.ok_or_else(|| input.bad(start, format!("{name} cannot have the shape {dims:?}")))?;
-    let offset = input.offset()?;
+    let offset = input.offset();
     input.skip(bytes)?;
     Ok((name, Tensor { dims, kind, offset, bytes }))
 }

@@ -12,6 +12,8 @@ pub struct Reader {
     path: PathBuf,
     input: BufReader<File>,
     len: u64,
+    /// Counted here: asking the system costs more than reading a token does.
+    offset: u64,
 }
 
 impl Reader {
@@ -20,7 +22,7 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let file = File::open(path).map_err(|e| ModelError::io("open", path, e))?;
         let len = file.metadata().map_err(|e| ModelError::io("read", path, e))?.len();
-        Ok(Self { path: path.to_owned(), input: BufReader::new(file), len })
+        Ok(Self { path: path.to_owned(), input: BufReader::new(file), len, offset: 0 })
     }
 
     /// The file's length in bytes.
@@ -29,8 +31,8 @@ impl Reader {
     }
 
     /// Where the next read begins.
-    pub fn offset(&mut self) -> Result<u64, ModelError> {
-        self.input.stream_position().map_err(|e| self.io(e))
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The next byte.
@@ -50,7 +52,7 @@ impl Reader {
 
     /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Result<Vec<u8>, ModelError> {
-        self.reserve(count as u64)?;
+        self.claim(count as u64)?;
         let mut bytes = vec![0; count];
         self.input.read_exact(&mut bytes).map_err(|e| self.io(e))?;
         Ok(bytes)
@@ -58,13 +60,13 @@ impl Reader {
 
     /// `count` bytes from `offset` on.
     pub fn bytes_at(&mut self, offset: u64, count: usize) -> Result<Vec<u8>, ModelError> {
-        self.input.seek(SeekFrom::Start(offset)).map_err(|e| self.io(e))?;
+        self.offset = self.input.seek(SeekFrom::Start(offset)).map_err(|e| self.io(e))?;
         self.bytes(count)
     }
 
     /// Leaves out the next `count` bytes, which must be there.
     pub fn skip(&mut self, count: u64) -> Result<(), ModelError> {
-        self.reserve(count)?;
+        self.claim(count)?;
         self.input.seek_relative(count.cast_signed()).map_err(|e| self.io(e))
     }
 
@@ -74,18 +76,19 @@ impl Reader {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], ModelError> {
-        self.reserve(N as u64)?;
+        self.claim(N as u64)?;
         let mut bytes = [0; N];
         self.input.read_exact(&mut bytes).map_err(|e| self.io(e))?;
         Ok(bytes)
     }
 
-    /// A file may claim any length for what follows; no more than the rest of it is ever allocated.
-    fn reserve(&mut self, count: u64) -> Result<(), ModelError> {
-        let offset = self.offset()?;
-        if count > self.len.saturating_sub(offset) {
-            return Err(self.bad(offset, format!("{count} bytes should follow but the file ends at {}", self.len)));
+    /// A file may announce any length for what follows; no more than the rest of it is ever allocated.
+    fn claim(&mut self, count: u64) -> Result<(), ModelError> {
+        if count > self.len.saturating_sub(self.offset) {
+            let what = format!("{count} bytes should follow but the file ends at {}", self.len);
+            return Err(self.bad(self.offset, what));
         }
+        self.offset += count;
         Ok(())
     }
 
