@@ -17,6 +17,7 @@ mod mel;
 pub mod pull;
 pub mod pypi;
 mod reader;
+pub mod retype;
 mod vocabulary;
 
 #[cfg(test)]
