@@ -3,7 +3,7 @@ CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
 WORKER := target/release/transcription-worker
 MODELS := models
 
-.PHONY: help demo test build model wer lint schemas clean
+.PHONY: help demo test build model wer interruption-cost lint schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,12 @@ MODEL ?= tiny.en
 wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
+
+## make interruption-cost  what five interruptions of half an hour of speech cost in repeated windows
+interruption-cost: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
 
 ## make lint     formatting, clippy, docs, scripts
 lint:

@@ -112,8 +112,11 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             () = abort.cancelled() => {
                 if let Some(resume) = &resume {
                     session.withdraw();
-                    // a withdrawn window's answer is an error
-                    answers.for_each(|answer| ready(answer.into_iter().for_each(|answer| resume.tell(answer)))).await;
+                    while let Some(answer) = answers.next().await {
+                        let answer: Result<Answer, Fault> = answer;
+                        // a withdrawn window's is an error
+                        answer.into_iter().for_each(|answer| resume.tell(answer));
+                    }
                 }
                 return Err(Fault::Interrupted);
             }
