@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test build model wer lint check schemas clean
+.PHONY: help demo test build model wer interruption-cost lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,12 @@ MODEL ?= tiny.en
 wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
+
+## make interruption-cost  what five interruptions of half an hour of speech cost in repeated windows
+interruption-cost: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
 
 ## make lint     formatting, clippy, docs, scripts, licences, invariants, links
 lint: check

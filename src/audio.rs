@@ -18,6 +18,10 @@ mod streams;
 /// Whisper's sample rate.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
+/// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
+/// version before are then ignored.
+pub const WINDOWING: u32 = 1;
+
 /// How to read a file.
 #[derive(Debug, Clone)]
 pub struct AudioOptions {

@@ -175,6 +175,10 @@ pub struct DeliveryConfig {
     #[arg(long, env = "TRANSCRIPTION_DRAIN_MARGIN_SECS", default_value_t = 20, value_name = "SECS")]
     pub drain_margin_secs: u32,
 
+    /// Seconds between two saves of a running job's checkpoint, from which the next worker goes on; 0 saves none
+    #[arg(long, env = "TRANSCRIPTION_CHECKPOINT_SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=3600), value_name = "SECS")]
+    pub checkpoint_secs: u32,
+
     /// End after so many minutes without work
     #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_name = "MINUTES")]
     pub idle_minutes: Option<f64>,
@@ -246,6 +250,11 @@ impl DeliveryConfig {
     /// Jobs in flight.
     pub fn slots(&self, lanes: usize) -> usize {
         self.jobs.map_or(lanes + 1, usize::from)
+    }
+
+    /// Between two saves of a checkpoint; `None` saves none.
+    pub fn checkpoint_every(&self) -> Option<Duration> {
+        (self.checkpoint_secs > 0).then(|| Duration::from_secs(u64::from(self.checkpoint_secs)))
     }
 
     /// Idle shutdown.

@@ -2,10 +2,14 @@
 //! nothing of queues, signals or spot.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
+
 use crate::audio::AudioOptions;
+use crate::checkpoint::keeper::{self, Keeper};
+use crate::checkpoint::{self, Binding};
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
 use crate::job::message::{self, Identity, Intake};
@@ -19,7 +23,7 @@ use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
 use crate::watchdog::Progress;
 use crate::worker::{Control, Delivery, Handler};
-use listen::{Heard, Listening};
+use listen::{Heard, Listening, Resume, Resumed};
 
 pub mod listen;
 
@@ -52,6 +56,8 @@ pub struct Pipeline {
     pub limits: FetchLimits,
     /// What a job gets where it asks for nothing else.
     pub defaults: Defaults,
+    /// Between two saves of a running job's checkpoint; `None` saves none.
+    pub checkpoint_every: Option<Duration>,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told of every step, for the watchdog.
@@ -102,24 +108,34 @@ impl Pipeline {
         let info = self.objects.head(&job.source).await?;
         if let Some(done) = self.store.find_done(job, &info.etag, &model_ref(&self.model)).await? {
             tracing::info!("already transcribed: published again without a second inference");
-            let location = self.store.plan(job).location();
-            return self.publish(job, &done, location, done.timings.total).await;
+            let plan = self.store.plan(job);
+            if self.checkpoint_every.is_some() {
+                // of a worker that died between storing and removing
+                keeper::remove(&*self.objects, &checkpoint::location(&plan.json, &job.id)).await;
+            }
+            return self.publish(job, &done, plan.location(), done.timings.total).await;
         }
         let fetched = fetch::fetch(&*self.objects, &job.source, &self.scratch, &self.limits, control).await?;
-        let heard = listen::listen(self.listening(job, fetched.path()), &self.transcriber, control).await?;
+        let listening = self.listening(job, fetched.path());
+        let keeper = self.keeper(job, &fetched.info.etag, &listening).await;
+        let (heard, keeper) = self.hear(listening, keeper, control).await?;
         let source = SourceRef {
             bucket: job.source.bucket.clone(),
             key: job.source.key.clone(),
             etag: fetched.info.etag.clone(),
             size_bytes: fetched.info.size_bytes,
         };
+        let resumed = heard.resumed;
         let transcript = self.assemble(job, source, heard, fetched.secs, started);
         if control.lease_lost.is_cancelled() {
             return Err(Fault::LeaseLost);
         }
         let location = self.store.write(job, &transcript).await?;
         self.publish(job, &transcript, location, started.elapsed().as_secs_f64()).await?;
-        summarise(&transcript, delivery, started);
+        if let Some(keeper) = keeper {
+            keeper.remove(control).await;
+        }
+        summarise(&transcript, resumed, delivery, started);
         Ok(())
     }
 
@@ -151,7 +167,41 @@ impl Pipeline {
         }
         options.task = job.options.task.unwrap_or(options.task);
         options.prompt = job.options.prompt.clone().or(options.prompt);
-        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: Some(Box::new(move |_| progress.step())) }
+        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: Some(Box::new(move |_| progress.step())), resume: None }
+    }
+
+    /// What an earlier delivery of the job has left, kept up to date from here on.
+    async fn keeper(&self, job: &Job, etag: &str, listening: &Listening) -> Option<Keeper> {
+        let every = self.checkpoint_every?;
+        let at = checkpoint::location(&self.store.plan(job).json, &job.id);
+        let binding = Binding::new(job, etag, &self.model, &listening.options, listening.audio.channels);
+        Some(Keeper::open(self.objects.clone(), at, binding, every).await)
+    }
+
+    /// Listens, with the checkpoint kept up to date meanwhile and settled when that ends badly.
+    async fn hear(
+        &self,
+        mut listening: Listening,
+        keeper: Option<Keeper>,
+        control: &Control,
+    ) -> Result<(Heard, Option<Keeper>), Fault> {
+        let Some(mut keeper) = keeper else {
+            return Ok((listen::listen(listening, &self.transcriber, control).await?, None));
+        };
+        let (finished, windows) = mpsc::unbounded_channel();
+        listening.resume = Some(Resume { known: keeper.known(), finished });
+        let listened = listen::listen(listening, &self.transcriber, control);
+        match tokio::join!(listened, keeper.attend(windows, control)) {
+            (Ok(heard), ()) => Ok((heard, Some(keeper))),
+            (Err(fault), ()) => {
+                match fault {
+                    Fault::Interrupted | Fault::Transient(_) => keeper.hand_over(control).await,
+                    Fault::Permanent(_) => keeper.remove(control).await,
+                    Fault::LeaseLost => {}
+                }
+                Err(fault)
+            }
+        }
     }
 
     fn assemble(&self, job: &Job, source: SourceRef, heard: Heard, fetch_secs: f64, started: Instant) -> Transcript {
@@ -221,7 +271,7 @@ fn model_ref(model: &Model) -> ModelRef {
 }
 
 /// The one line that tells how a job went.
-fn summarise(transcript: &Transcript, delivery: &Delivery, started: Instant) {
+fn summarise(transcript: &Transcript, resumed: Resumed, delivery: &Delivery, started: Instant) {
     let total_secs = started.elapsed().as_secs_f64();
     let queue_wait_secs = match delivery.sent_at_ms {
         0 => None,
@@ -237,7 +287,9 @@ fn summarise(transcript: &Transcript, delivery: &Delivery, started: Instant) {
         transcribe_secs = transcript.timings.transcribe,
         total_secs,
         x_realtime = transcript.audio.duration / total_secs.max(1e-3),
+        resumed_secs = resumed.secs,
         windows = transcript.quality.windows,
+        windows_inferred = transcript.quality.windows.saturating_sub(resumed.windows),
         receive_count = delivery.receive_count,
         "job done"
     );

@@ -106,15 +106,20 @@ impl Session {
         let id = self.scheduler.fresh_id();
         self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, reply });
         async move {
-            // the supervisor drops windows only when the worker ends
+            // dropped by a supervisor when the worker ends, or withdrawn
             answer.await.unwrap_or_else(|_| Err(Fault::transient(Code::ServiceUnavailable, "the engine was stopped")))
         }
+    }
+
+    /// Takes back the windows that wait for a lane; their answers are errors. Those in a lane are answered.
+    pub fn withdraw(&self) {
+        self.scheduler.forget(self.id);
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.scheduler.forget(self.id);
+        self.withdraw();
     }
 }
 

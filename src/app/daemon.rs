@@ -152,6 +152,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         scratch,
         limits: limits(&place_config),
         defaults,
+        checkpoint_every: delivery.checkpoint_every(),
         worker: super::worker_ref(instance),
         progress: progress.clone(),
     });

@@ -189,6 +189,7 @@ async fn one(
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),
         on_progress: None,
+        resume: None,
     };
     let heard = listen(listening, engine, &Control::default()).await.map_err(|fault| fault.to_string())?;
     let decode_secs = heard.decode.as_secs_f64();

@@ -97,6 +97,7 @@ async fn transcribe_file(
             let progress = progress.clone();
             move |done_secs| show(&progress, done_secs, started.elapsed())
         })),
+        resume: None,
     };
     let heard = listen(listening, engine, control).await;
     progress.finish_and_clear();

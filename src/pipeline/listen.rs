@@ -1,23 +1,29 @@
 //! A file in, segments out: decoding runs ahead on a thread of its own, windows of speech go to the engine as lanes
 //! come free, and answers are put back in order. Memory is bounded by the windows under way.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::{Either, ready};
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::audio::{self, AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
+use crate::checkpoint::FinishedWindow;
 use crate::fault::{Code, Fault};
-use crate::transcribe::guard::{self, Verdict};
+use crate::transcribe::Transcriber;
 use crate::transcribe::placement;
-use crate::transcribe::wire::{WindowOptions, WindowText};
-use crate::transcribe::{Session, Transcriber};
+use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Language, Quality, Segment};
 use crate::worker::Control;
+use answer::Answer;
+
+mod answer;
 
 /// Windows decoded ahead of those with the engine.
 const DECODED_AHEAD: usize = 2;
@@ -34,6 +40,8 @@ pub struct Listening {
     pub options: WindowOptions,
     /// Told how many seconds of the file are done.
     pub on_progress: Option<Box<dyn Fn(f64) + Send + Sync>>,
+    /// How it goes on from an earlier run; `None` where runs are not interrupted.
+    pub resume: Option<Resume>,
 }
 
 /// What was heard.
@@ -47,22 +55,33 @@ pub struct Heard {
     pub language: Option<Language>,
     /// What the guards did.
     pub quality: Quality,
+    /// What an earlier run had done.
+    pub resumed: Resumed,
     /// Time the decoder was at work.
     pub decode: Duration,
     /// From the first window to the last answer.
     pub transcribe: Duration,
 }
 
-/// A window's answer, after the guards.
-struct Answer {
-    window: Window,
-    text: WindowText,
-    dropped: bool,
-    retried: bool,
+/// Goes on where an earlier run ended, and tells what the next one need not repeat.
+pub struct Resume {
+    /// Windows an earlier run has finished, by index.
+    pub known: BTreeMap<u32, FinishedWindow>,
+    /// Told of each window this run finishes.
+    pub finished: mpsc::UnboundedSender<FinishedWindow>,
 }
 
-/// Transcribes one file. `control.abort` ends it with `Interrupted`, `control.lease_lost` with `LeaseLost`; windows that
-/// wait are withdrawn then.
+/// Work of an earlier run that was not repeated.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Resumed {
+    /// Windows that did not go to the engine.
+    pub windows: u32,
+    /// Seconds of audio in them.
+    pub secs: f64,
+}
+
+/// Transcribes one file. `control.lease_lost` ends it at once with `LeaseLost`. `control.abort` ends it with
+/// `Interrupted`: windows that wait are withdrawn, those with the engine are awaited if there is someone to tell.
 ///
 /// # Errors
 /// The decoder's and the engine's, naming the file.
@@ -70,13 +89,12 @@ pub async fn listen(work: Listening, engine: &Transcriber, control: &Control) ->
     tokio::select! {
         biased;
         () = control.lease_lost.cancelled() => Err(Fault::LeaseLost),
-        () = control.abort.cancelled() => Err(Fault::Interrupted),
-        heard = listen_to_end(work, engine) => heard,
+        heard = listen_to_end(work, engine, &control.abort) => heard,
     }
 }
 
-async fn listen_to_end(work: Listening, engine: &Transcriber) -> Result<Heard, Fault> {
-    let Listening { path, name, audio, mut options, on_progress } = work;
+async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &CancellationToken) -> Result<Heard, Fault> {
+    let Listening { path, name, audio, mut options, on_progress, mut resume } = work;
     let (sender, mut windows) = mpsc::channel(DECODED_AHEAD);
     let what = name.clone();
     let decoding = tokio::task::spawn_blocking(move || decode(&path, &what, &audio, &sender));
@@ -90,13 +108,18 @@ async fn listen_to_end(work: Listening, engine: &Transcriber) -> Result<Heard, F
         // until the first answer has told the language the others wait
         let room = if detects && options.language.is_none() { 1 } else { engine.lanes() * 2 };
         tokio::select! {
-            window = windows.recv(), if !decoded_all && answers.len() < room => match window {
-                Some(window) => {
-                    first_window.get_or_insert_with(Instant::now);
-                    answers.push_back(answer(session.clone(), window, options.clone()));
+            biased;
+            () = abort.cancelled() => {
+                if let Some(resume) = &resume {
+                    session.withdraw();
+                    while let Some(answer) = answers.next().await {
+                        let answer: Result<Answer, Fault> = answer;
+                        // a withdrawn window's is an error
+                        answer.into_iter().for_each(|answer| resume.tell(answer));
+                    }
                 }
-                None => decoded_all = true,
-            },
+                return Err(Fault::Interrupted);
+            }
             Some(answer) = answers.next() => {
                 let answer = answer.map_err(|fault| naming(fault, &name))?;
                 heard.take(&answer);
@@ -106,7 +129,20 @@ async fn listen_to_end(work: Listening, engine: &Transcriber) -> Result<Heard, F
                 if let (Some(tell), Some(span)) = (&on_progress, answer.window.spans.last()) {
                     tell((span.source_start + span.len as u64) as f64 / f64::from(SAMPLE_RATE_HZ));
                 }
+                if let Some(resume) = &resume {
+                    resume.tell(answer);
+                }
             }
+            window = windows.recv(), if !decoded_all && answers.len() < room => match window {
+                Some(window) => {
+                    first_window.get_or_insert_with(Instant::now);
+                    answers.push_back(match saved(resume.as_mut(), window) {
+                        Ok(answer) => Either::Left(ready(Ok(answer))),
+                        Err(window) => Either::Right(answer::ask(session.clone(), window, options.clone())),
+                    });
+                }
+                None => decoded_all = true,
+            },
         }
     }
     let (report, decode) = decoding.await.map_err(|e| {
@@ -142,21 +178,22 @@ fn decode(
     Ok((report, started.elapsed().saturating_sub(waited)))
 }
 
-async fn answer(session: Arc<Session>, mut window: Window, options: WindowOptions) -> Result<Answer, Fault> {
-    let speech_secs = window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ);
-    let pcm = Arc::new(std::mem::take(&mut window.pcm));
-    let mut text = session.submit(pcm.clone(), options.clone()).await?;
-    let mut verdict = guard::judge(&text, speech_secs, false);
-    let retried = verdict == Verdict::Retry;
-    if retried {
-        text = session.submit(pcm, WindowOptions { careful: true, ..options }).await?;
-        verdict = guard::judge(&text, speech_secs, true);
+/// The answer of an earlier run, or the window back.
+fn saved(resume: Option<&mut Resume>, window: Window) -> Result<Answer, Window> {
+    match resume.and_then(|resume| resume.known.remove(&window.index)) {
+        Some(saved) => Answer::from_saved(window, saved),
+        None => Err(window),
     }
-    let dropped = verdict == Verdict::Drop;
-    if dropped {
-        text.pieces.clear();
+}
+
+impl Resume {
+    fn tell(&self, answer: Answer) {
+        tracing::debug!(window = answer.window.index, saved = answer.saved, "window finished");
+        if !answer.saved {
+            // nobody listens once the lease is lost
+            let _ = self.finished.send(answer.into_finished());
+        }
     }
-    Ok(Answer { window, text: guard::clean(text), dropped, retried })
 }
 
 impl Heard {
@@ -164,6 +201,10 @@ impl Heard {
         self.quality.windows += 1;
         self.quality.windows_dropped += u32::from(answer.dropped);
         self.quality.windows_retried += u32::from(answer.retried);
+        if answer.saved {
+            self.resumed.windows += 1;
+            self.resumed.secs += answer.secs;
+        }
         if self.language.is_none() && !answer.dropped && !answer.text.language.is_empty() {
             self.language = Some(Language {
                 code: answer.text.language.clone(),

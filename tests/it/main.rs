@@ -5,6 +5,7 @@ mod adapters;
 mod s3;
 // the real binary, end to end
 mod e2e;
+mod resume;
 // what the others stand on
 mod rig;
 mod server;

@@ -1,0 +1,137 @@
+//! A job that is interrupted goes on where it was: with the next worker, to the same transcript.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::rig::{Rig, Running, long_speech, speech, wait_until};
+
+/// Seconds of audio; eight windows or so.
+const SECS: usize = 240;
+
+fn checkpoint_key(job_id: &str) -> String {
+    format!("u1/file-{job_id}/.checkpoint/{job_id}.json")
+}
+
+/// A worker of one lane that gives work back as soon as it is told to stop, with time for the window in flight.
+fn worker(rig: &Rig) -> Command {
+    let mut command = rig.worker();
+    command
+        .env("TRANSCRIPTION_LANES", "1")
+        .env("TRANSCRIPTION_DRAIN_SECS", "60")
+        .env("TRANSCRIPTION_DRAIN_MARGIN_SECS", "60")
+        .env("RUST_LOG", "transcription_worker::pipeline=debug,info");
+    command
+}
+
+/// A number of a log line in JSON.
+fn number(line: &str, field: &str) -> f64 {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let fields = line.get("fields").unwrap_or(&line);
+    fields[field].as_f64().unwrap_or_else(|| panic!("no {field} in {line:#}"))
+}
+
+/// Sends SIGTERM, waits for the end; the windows it has inferred.
+async fn interrupt(worker: &mut Running) -> f64 {
+    assert!(worker.stop().await.success());
+    number(&worker.logs("\"job interrupted\"").await, "windows_inferred")
+}
+
+/// What must not depend on interruptions.
+fn heard(transcript: &Value) -> Value {
+    json!([transcript["segments"], transcript["text"], transcript["quality"], transcript["language"], transcript["audio"]])
+}
+
+async fn uninterrupted(rig: &Rig) -> Value {
+    rig.send(rig.job("whole", "long.wav")).await;
+    let mut worker = Running::start(&mut worker(rig));
+    worker.logs("\"job done\"").await;
+    assert!(worker.stop().await.success());
+    rig.event().await;
+    heard(&rig.transcript("whole").await.unwrap())
+}
+
+#[tokio::test]
+async fn an_interrupted_job_is_resumed_to_the_same_transcript() {
+    let rig = Rig::new().await;
+    rig.upload("long.wav", long_speech(SECS)).await;
+    rig.send(rig.job("cut", "long.wav")).await;
+    let mut first = Running::start(&mut worker(&rig));
+    first.logs("\"window finished\"").await;
+    let inferred_first = interrupt(&mut first).await;
+    assert!(rig.object(&checkpoint_key("cut")).await.is_some(), "the checkpoint is there for the next worker");
+    assert!(rig.transcript("cut").await.is_none());
+
+    let mut second = Running::start(&mut worker(&rig));
+    let summary = second.logs("\"job done\"").await;
+    let windows = number(&summary, "windows");
+    let repeated = inferred_first + number(&summary, "windows_inferred") - windows;
+    assert!(repeated <= 1.0, "one lane, one window in flight: {inferred_first} windows, then {summary}");
+    assert!(number(&summary, "resumed_secs") > 10.0, "{summary}");
+    rig.event().await;
+    rig.queue_is_empty().await;
+    assert!(second.stop().await.success());
+    assert!(rig.object(&checkpoint_key("cut")).await.is_none(), "nothing is left of it");
+
+    assert_eq!(heard(&rig.transcript("cut").await.unwrap()), uninterrupted(&rig).await);
+}
+
+#[tokio::test]
+async fn a_killed_worker_costs_no_more_than_its_last_checkpoint_period() {
+    let rig = Rig::new().await;
+    rig.upload("long.wav", long_speech(SECS)).await;
+    rig.send(rig.job("killed", "long.wav")).await;
+    let mut first = Running::start(worker(&rig).env("TRANSCRIPTION_CHECKPOINT_SECS", "1").env("TRANSCRIPTION_VISIBILITY_SECS", "30"));
+    wait_until("a checkpoint is saved", async || rig.object(&checkpoint_key("killed")).await.is_some()).await;
+    first.kill().await;
+
+    let mut second = Running::start(&mut worker(&rig));
+    let summary = second.logs("\"job done\"").await;
+    assert!(number(&summary, "resumed_secs") > 10.0, "{summary}");
+    rig.queue_is_empty().await;
+    assert!(rig.object(&checkpoint_key("killed")).await.is_none());
+}
+
+#[tokio::test]
+async fn a_garbage_checkpoint_is_ignored_with_one_warning() {
+    let rig = Rig::new().await;
+    rig.upload("short.flac", speech("flac")).await;
+    let key = checkpoint_key("odd");
+    rig.s3.put_object().bucket(rig.output_bucket()).key(&key).body(b"{\"version\":1,".to_vec().into()).send().await.unwrap();
+    rig.send(rig.job("odd", "short.flac")).await;
+    let mut worker = Running::start(&mut worker(&rig));
+    assert_eq!(rig.event().await["status"], "completed");
+    rig.queue_is_empty().await;
+    assert!(worker.stop().await.success());
+    let log = worker.log();
+    let warnings: Vec<_> = log.iter().filter(|line| line.contains("WARN")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains(&key), "{warnings:#?}");
+    assert!(rig.object(&key).await.is_none());
+}
+
+/// Run by `make interruption-cost`.
+#[tokio::test]
+#[ignore = "takes minutes"]
+async fn interruption_cost() {
+    const INTERRUPTIONS: usize = 5;
+    let rig = Rig::with_queue("jobs", &[]).await;
+    rig.upload("long.wav", long_speech(1800)).await;
+    // each worker stops at another place, about a sixth of the file further on
+    let mut inferred = 0.0;
+    rig.send(rig.job("cut", "long.wav")).await;
+    for round in 1..=INTERRUPTIONS {
+        let mut worker = Running::start(&mut worker(&rig));
+        worker.logs(&format!("\"window\":{},", round * 10)).await;
+        inferred += interrupt(&mut worker).await;
+    }
+    let mut last = Running::start(&mut worker(&rig));
+    let summary = last.logs("\"job done\"").await;
+    last.signal(Signal::TERM);
+    inferred += number(&summary, "windows_inferred");
+    let windows = number(&summary, "windows");
+    println!("windows in the file:                            {windows}");
+    println!("windows inferred, {} runs, {INTERRUPTIONS} interruptions:        {inferred}", INTERRUPTIONS + 1);
+    println!("windows of repeated inference:                  {}", inferred - windows);
+    assert!(inferred - windows < 5.0);
+}
