@@ -5,6 +5,12 @@ mod adapters;
 mod s3;
 // the real binary, end to end
 mod e2e;
+mod engine;
+mod faults;
+mod interruptions;
 // what the others stand on
+#[path = "../../src/spot/fake.rs"]
+mod imds;
 mod rig;
+mod running;
 mod server;
