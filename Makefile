@@ -2,8 +2,9 @@
 CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
 WORKER := target/release/transcription-worker
 MODELS := models
+SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test build model wer lint schemas clean
+.PHONY: help demo test build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,12 +35,19 @@ wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
 
-## make lint     formatting, clippy, docs, scripts
-lint:
+## make lint     formatting, clippy, docs, scripts, licences, invariants, links
+lint: check
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps
-	shellcheck scripts/* .ci/run packer/*.sh
+
+## make check    the part of lint that compiles nothing: a few seconds
+check:
+	@scripts/install-packages lint
+	shellcheck $(SHELL_SCRIPTS)
+	@CARGO=$(CARGO) scripts/check-licences
+	@scripts/check-invariants
+	@scripts/check-links
 
 ## make schemas  write schemas/ anew from the types
 schemas: build

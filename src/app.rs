@@ -1,9 +1,11 @@
 //! The composition root: the only place that names adapters. Builds what the commands run from the configuration.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audio::AudioOptions;
 use crate::config::EngineConfig;
+use crate::engine;
 use crate::model::{self, Model};
 use crate::pipeline::Defaults;
 use crate::transcribe::child::EngineCommand;
@@ -60,9 +62,10 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
     let gpus = config.gpus()?;
     let lanes = config.lanes_or_default(!gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
+    let weights = weights(model, gpus.is_empty());
     let mut engines = Vec::new();
     for gpu in devices {
-        let own = own_engine(&model.path, lanes, usize::from(config.threads), gpu)
+        let own = own_engine(&weights, lanes, usize::from(config.threads), gpu)
             .map_err(|e| format!("failed to find the path of this program: {e}"))?;
         let command = match &config.engine_command {
             Some(program) => EngineCommand { program: program.clone(), ..own },
@@ -76,6 +79,18 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
         });
     }
     Transcriber::start(engines).await
+}
+
+/// The file the engine loads: the model's own, or a bf16 copy beside it where the CPU multiplies those faster.
+fn weights(model: &Model, on_cpu: bool) -> PathBuf {
+    if !on_cpu || !engine::multiplies_bf16() {
+        return model.path.clone();
+    }
+    let beside = model.path.parent().unwrap_or(Path::new("."));
+    model::retype::bf16_copy(model, beside).unwrap_or_else(|e| {
+        tracing::info!("the model is used as it is, which is slower: {e}");
+        model.path.clone()
+    })
 }
 
 /// This worker, as transcripts name it.
