@@ -18,9 +18,6 @@ pub mod aws;
 pub mod checkup;
 pub mod daemon;
 
-/// Start-up of a hung answer's clock: loading kernels on a GPU's first window takes some seconds.
-const ENGINE_TIMEOUT_BASE: Duration = Duration::from_secs(60);
-
 /// What a job gets where it asks for nothing else.
 ///
 /// # Errors
@@ -76,7 +73,7 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
         };
         engines.push(EngineSettings {
             command,
-            timeout_base: ENGINE_TIMEOUT_BASE,
+            timeout_base: Duration::from_secs(u64::from(config.engine_timeout_base_secs)),
             timeout_factor: config.engine_timeout_factor,
             recycle_after_windows: config.engine_recycle_windows,
         });

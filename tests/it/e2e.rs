@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, Running, assert_valid, speech, wav};
+use crate::rig::{Rig, assert_valid, speech, wav};
+use crate::running::Running;
 
 const JOB: &str = "6f1b4e0a-54a1-4c6e-9f0c-0d9b6f2b1a11";
 const FILE: &str = "0b8f3c52-7f0e-4f8a-8a6e-1f2d3c4b5a69";

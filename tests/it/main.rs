@@ -6,6 +6,12 @@ mod s3;
 // the real binary, end to end
 mod e2e;
 mod resume;
+mod engine;
+mod faults;
+mod interruptions;
 // what the others stand on
+#[path = "../../src/spot/fake.rs"]
+mod imds;
 mod rig;
+mod running;
 mod server;

@@ -2,16 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::Stdio;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::process::Command;
 use tokio::time::timeout;
 use transcription_worker::app::aws::s3_client;
 
@@ -25,7 +21,6 @@ pub const MAX_RECEIVES: &str = "3";
 
 /// One account with everything the architecture has.
 pub struct Rig {
-    pub config: SdkConfig,
     pub account: String,
     pub endpoint: String,
     pub sqs: aws_sdk_sqs::Client,
@@ -62,7 +57,7 @@ impl Rig {
         let done = create_queue(&sqs, "done", &[]).await;
         events.create_event_bus().name("hub").send().await.unwrap();
         let endpoint = config.endpoint_url().unwrap().to_owned();
-        let rig = Self { config, account, endpoint, sqs, s3, events, jobs, dead, done };
+        let rig = Self { account, endpoint, sqs, s3, events, jobs, dead, done };
         rig.rule("uploads", &json!({"detail-type": ["Audio Uploaded"]}), name).await;
         rig.rule("completions", &json!({"detail-type": ["Transcription Completed"]}), "done").await;
         rig
@@ -119,7 +114,8 @@ impl Rig {
 
     /// The next "Transcription Completed", waited for, checked against its schema, its detail returned.
     pub async fn event(&self) -> Value {
-        let envelope: Value = serde_json::from_str(&self.take(&self.done).await.expect("an event is published")).unwrap();
+        let envelope: Value =
+            serde_json::from_str(&self.take(&self.done).await.expect("an event is published")).unwrap();
         assert_eq!(envelope["source"], "custom.transcription-service");
         assert_eq!(envelope["detail-type"], "Transcription Completed");
         assert_valid("event-transcription-completed.json", &envelope["detail"]);
@@ -161,8 +157,7 @@ impl Rig {
     }
 
     async fn receive(&self, queue: &str, wait_secs: i32) -> Option<String> {
-        let answer =
-            self.sqs.receive_message().queue_url(queue).wait_time_seconds(wait_secs).send().await.unwrap();
+        let answer = self.sqs.receive_message().queue_url(queue).wait_time_seconds(wait_secs).send().await.unwrap();
         let message = answer.messages().first()?;
         let receipt = message.receipt_handle().unwrap();
         self.sqs.delete_message().queue_url(queue).receipt_handle(receipt).send().await.unwrap();
@@ -301,87 +296,11 @@ pub async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
     assert!(timeout(PATIENCE, waiting).await.is_ok(), "waited in vain until {what}");
 }
 
-/// A running program whose log is read.
-pub struct Running {
-    child: Child,
-    log: Arc<Mutex<Vec<String>>>,
-    lines: watch::Receiver<usize>,
-}
-
-impl Running {
-    pub fn start(command: &mut Command) -> Self {
-        let mut child = command.spawn().expect("the program starts");
-        let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let log: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (count, lines) = watch::channel(0);
-        let lines_of = log.clone();
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = stdout.next_line().await {
-                lines_of.lock().unwrap().push(line);
-                count.send_modify(|n| *n += 1);
-            }
-        });
-        Self { child, log, lines }
-    }
-
-    pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    /// Waits for a log line that contains the text.
-    pub async fn logs(&mut self, text: &str) -> String {
-        let waiting = async {
-            loop {
-                if let Some(line) = self.log.lock().unwrap().iter().find(|line| line.contains(text)) {
-                    return line.clone();
-                }
-                if self.lines.changed().await.is_err() {
-                    panic!("the program ended without logging {text:?}: {:#?}", self.log());
-                }
-            }
-        };
-        match timeout(PATIENCE, waiting).await {
-            Ok(line) => line,
-            Err(_) => panic!("waited in vain for the log line {text:?}: {:#?}", self.log()),
-        }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id().expect("it still runs")
-    }
-
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// Asks it to stop and waits for its end.
-    pub async fn stop(&mut self) -> ExitStatus {
-        self.signal(rustix::process::Signal::TERM);
-        self.ended().await
-    }
-
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    pub async fn ended(&mut self) -> ExitStatus {
-        match timeout(PATIENCE, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
-            Err(_) => panic!("it does not end: {:#?}", self.log()),
-        }
-    }
-
-    /// Process ids of its children: the engines.
-    pub fn children(&self) -> Vec<u32> {
-        let pid = self.pid();
-        let path = format!("/proc/{pid}/task/{pid}/children");
-        let by_thread = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().filter_map(Result::ok);
-        let lists = by_thread.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
-        let all: String = lists.collect::<Vec<_>>().join(" ");
-        assert!(Path::new(&path).exists(), "this kernel does not list children");
-        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-    }
+/// The engine of examples/scripted_engine.rs, which does what a job's prompt says.
+pub fn scripted_engine() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_transcription-worker")).with_file_name("examples").join("scripted_engine");
+    assert!(path.exists(), "{} is missing: it is built by cargo test, and by cargo build --examples", path.display());
+    path
 }
 
 /// A temporary directory path below the system's, removed on drop.

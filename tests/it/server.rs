@@ -1,4 +1,5 @@
-//! One stand-in for AWS per test process, on a free loopback port; each test is an account of its own.
+//! One stand-in for AWS per test process, on a free loopback port, where each test is an account of its own; and a proxy
+//! that breaks what goes through it, one for each test that asks.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -10,61 +11,113 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
+use serde_json::Value;
 use transcription_worker::app::aws::config_for_endpoint;
 
-/// The server starts in half a second on an idle machine.
+use crate::rig::wait_until;
+
+/// The servers start in half a second on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// Ends with this process: the shell kills the server once the pipe to it is closed, however we end.
-const RUN: &str = r#""$1" >/dev/null 2>&1 & read -r _; kill $!"#;
+/// Ends with its owner: the shell kills the server once the pipe to it is closed, however we end.
+const RUN: &str = r#""$@" >/dev/null 2>&1 & read -r _; kill $!"#;
 
+/// A server on loopback; ends when dropped, and with this process.
 struct Server {
+    port: u16,
     endpoint: String,
     /// Holds the pipe open.
     _shell: Child,
 }
 
+impl Server {
+    /// Starts a program of the virtual environment, told by `arguments` which port to serve, and waits until it is well.
+    fn start(program: &str, arguments: impl Fn(&mut Command, u16), health: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(program);
+        assert!(
+            path.exists(),
+            "{} is missing: python3 -m venv .venv && .venv/bin/pip install -r tests/requirements.txt",
+            path.display()
+        );
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", RUN, "sh"]).arg(path).stdin(Stdio::piped());
+        arguments(&mut shell, port);
+        let shell = shell.spawn().expect("sh starts");
+        let started = Instant::now();
+        while !ask(port, "GET", health, "").is_ok_and(|(status, _)| status == 200) {
+            assert!(started.elapsed() < START_LIMIT, "{program} did not start on port {port}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self { port, endpoint: format!("http://127.0.0.1:{port}"), _shell: shell }
+    }
+}
+
+fn aws() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let arguments = |command: &mut Command, port: u16| {
+            let settings = [("BIND_HOST", "127.0.0.1"), ("MINISTACK_HOST", "127.0.0.1")];
+            command.envs(settings).env("GATEWAY_PORT", port.to_string());
+        };
+        Server::start("ministack", arguments, "/_ministack/health")
+    })
+}
+
 /// The SDK's settings for an account that no other test uses; its access key is its account number.
 pub fn account() -> (SdkConfig, String) {
-    static SERVER: OnceLock<Server> = OnceLock::new();
     static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_000);
-    let server = SERVER.get_or_init(start);
     let account = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
-    (config_for_endpoint(&server.endpoint, &account).unwrap(), account)
+    (config_for_endpoint(&aws().endpoint, &account).unwrap(), account)
 }
 
-fn start() -> Server {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/ministack");
-    assert!(
-        program.exists(),
-        "{} is missing: python3 -m venv .venv && .venv/bin/pip install -r tests/requirements.txt",
-        program.display()
-    );
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let shell = Command::new("sh")
-        .args(["-c", RUN, "sh"])
-        .arg(program)
-        .envs([("BIND_HOST", "127.0.0.1"), ("MINISTACK_HOST", "127.0.0.1")])
-        .env("GATEWAY_PORT", port.to_string())
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("sh starts");
-    let started = Instant::now();
-    while !is_healthy(port) {
-        assert!(started.elapsed() < START_LIMIT, "the stand-in for AWS did not start on port {port}");
-        std::thread::sleep(Duration::from_millis(50));
+/// A way to AWS that fails by rules.
+pub struct Proxy(Server);
+
+impl Proxy {
+    /// A proxy under these rules, each `{service, operation, times, error: {code, status}, latency, response, …}`.
+    pub fn start(rules: &Value) -> Self {
+        let arguments = |command: &mut Command, port: u16| {
+            command.args(["--host", "127.0.0.1", "-p", &port.to_string(), "-u", &aws().endpoint]);
+        };
+        let proxy = Self(Server::start("microburst", arguments, "/_microburst/health"));
+        proxy.set(rules);
+        proxy
     }
-    Server { endpoint: format!("http://127.0.0.1:{port}"), _shell: shell }
+
+    pub fn endpoint(&self) -> &str {
+        &self.0.endpoint
+    }
+
+    /// Replaces the rules.
+    pub fn set(&self, rules: &Value) {
+        let answer = ask(self.0.port, "POST", "/_microburst/rules", &rules.to_string()).unwrap();
+        assert_eq!(answer.0, 200, "{answer:?}");
+    }
+
+    /// How many requests a rule has hit.
+    pub fn hits(&self) -> usize {
+        let (_, body) = ask(self.0.port, "GET", "/_microburst/fired", "").unwrap();
+        serde_json::from_str::<Vec<Value>>(&body).unwrap().len()
+    }
+
+    /// Waits until rules have hit so many requests.
+    pub async fn has_hit(&self, requests: usize) {
+        wait_until("the fault has struck", async || self.hits() >= requests).await;
+    }
 }
 
-fn is_healthy(port: u16) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        stream.write_all(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+/// One request; the answer's status and body.
+fn ask(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let length = body.len();
+    // HTTP/1.0: no chunks in the answer
+    let head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split_whitespace().nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
+    status.zip(body).ok_or_else(|| std::io::Error::other(answer))
 }

@@ -1,0 +1,123 @@
+//! The engine process misbehaves: the daemon outlives it, and only the job whose audio is to blame pays for it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::rig::{Rig, scripted_engine, speech};
+use crate::running::Running;
+
+/// The worker with the engine of examples/scripted_engine.rs, which counts as hung after a second.
+fn scripted(rig: &Rig) -> Command {
+    let mut command = rig.worker();
+    command
+        .env("TRANSCRIPTION_ENGINE_COMMAND", scripted_engine())
+        .env("TRANSCRIPTION_ENGINE_TIMEOUT_BASE_SECS", "1")
+        .env("TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR", "0");
+    command
+}
+
+/// One job whose window makes the engine do this, among three that are innocent.
+async fn one_bad_job_among_three(misdeed: &str) {
+    let rig = Rig::new().await;
+    rig.upload("talk.flac", speech("flac")).await;
+    let mut hostile = rig.job("hostile", "talk.flac");
+    hostile["prompt"] = json!(misdeed);
+    for job in [rig.job("first", "talk.flac"), hostile, rig.job("second", "talk.flac"), rig.job("third", "talk.flac")] {
+        rig.send(job).await;
+    }
+    let mut worker = Running::start(&mut scripted(&rig));
+    let mut events: BTreeMap<String, Value> = BTreeMap::new();
+    for _ in 0..4 {
+        let event = rig.event().await;
+        events.insert(event["jobId"].as_str().unwrap().to_owned(), event);
+    }
+    let failed = &events["hostile"];
+    assert_eq!(
+        (&failed["status"], &failed["error"]["code"]),
+        (&json!("failed"), &json!("ENGINE_CRASHED")),
+        "{failed:#}"
+    );
+    assert!(failed["error"]["message"].as_str().unwrap().contains("talk.flac"), "{failed:#}");
+    for innocent in ["first", "second", "third"] {
+        assert_eq!(events[innocent]["status"], "completed", "{innocent}");
+        assert_eq!(rig.transcript(innocent).await.unwrap()["text"], "all is well");
+    }
+    assert_eq!(rig.dead_letter().await.1.as_deref(), Some("ENGINE_CRASHED"));
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+    assert!(worker.stop().await.success(), "the daemon lives on");
+    // twice, so that the window was alone at the second death
+    assert_eq!(worker.log().iter().filter(|line| line.contains("engine died")).count(), 2, "{:#?}", worker.log());
+    let again = worker.log().iter().filter(|line| line.contains("\"receive_count\":2")).count();
+    assert_eq!(again, 0, "each message was received once, so every lease was kept: {:#?}", worker.log());
+}
+
+#[tokio::test]
+async fn a_window_that_aborts_the_engine_fails_its_own_job_alone() {
+    one_bad_job_among_three("abort").await;
+}
+
+#[tokio::test]
+async fn a_window_that_ends_the_engine_fails_its_own_job_alone() {
+    one_bad_job_among_three("exit").await;
+}
+
+#[tokio::test]
+async fn a_window_that_the_engine_answers_with_garbage_fails_its_own_job_alone() {
+    one_bad_job_among_three("garbage").await;
+}
+
+#[tokio::test]
+async fn a_window_that_hangs_the_engine_fails_its_own_job_alone() {
+    one_bad_job_among_three("hang").await;
+}
+
+#[tokio::test]
+async fn an_engine_is_replaced_after_its_windows_without_a_job_noticing() {
+    let rig = Rig::new().await;
+    rig.upload("talk.flac", speech("flac")).await;
+    let mut worker = Running::start(scripted(&rig).env("TRANSCRIPTION_ENGINE_RECYCLE_WINDOWS", "1"));
+    for job in ["first", "second", "third"] {
+        rig.send(rig.job(job, "talk.flac")).await;
+        let event = rig.event().await;
+        assert_eq!((&event["status"], &event["jobId"]), (&json!("completed"), &json!(job)));
+        worker.logs_again("engine recycled").await;
+    }
+    assert!(!worker.log().iter().any(|line| line.contains("engine died")), "{:#?}", worker.log());
+}
+
+/// The exit status and the log of a worker that cannot start.
+async fn failed_start(mut command: Command) -> (Option<i32>, String) {
+    let mut worker = Running::start(&mut command);
+    let status = worker.ended().await.code();
+    (status, worker.log().join("\n"))
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_start_ends_the_worker_with_69_and_a_sentence() {
+    let rig = Rig::new().await;
+    let mut broken = scripted(&rig);
+    broken.env("SCRIPTED_ENGINE", "broken");
+    let (status, log) = failed_start(broken).await;
+    assert_eq!(status, Some(69), "{log}");
+    assert!(log.contains("scripted_engine did not start: it ended"), "{log}");
+
+    let mut absent = rig.worker();
+    absent.env("TRANSCRIPTION_ENGINE_COMMAND", "/nowhere/engine");
+    let (status, log) = failed_start(absent).await;
+    assert_eq!(status, Some(69), "{log}");
+    assert!(log.contains("failed to start the engine /nowhere/engine"), "{log}");
+}
+
+#[tokio::test]
+async fn a_missing_model_ends_the_worker_with_78_and_its_name() {
+    let rig = Rig::new().await;
+    let mut command = rig.worker();
+    command.env("TRANSCRIPTION_MODEL", "/nowhere/ggml-base.bin");
+    let (status, log) = failed_start(command).await;
+    assert_eq!(status, Some(78), "{log}");
+    assert!(log.contains("/nowhere/ggml-base.bin"), "{log}");
+}

@@ -1,0 +1,174 @@
+//! AWS fails, in every way a worker meets: what is done stays done, what is not is done again, nothing is lost.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::rig::{Rig, long_speech, speech};
+use crate::running::Running;
+use crate::server::Proxy;
+
+/// A rig in whose queue the job `talk` waits, six seconds of speech; and a worker whose way to AWS fails by these rules.
+async fn job_under(rules: Value) -> (Rig, Proxy, Running) {
+    let rig = Rig::new().await;
+    rig.upload("talk.flac", speech("flac")).await;
+    rig.send(rig.job("talk", "talk.flac")).await;
+    let proxy = Proxy::start(&rules);
+    let worker = Running::start(&mut worker_behind(&proxy, &rig));
+    (rig, proxy, worker)
+}
+
+/// The least visibility there is: what a worker leaves behind comes back soonest.
+fn worker_behind(proxy: &Proxy, rig: &Rig) -> Command {
+    let mut command = rig.worker_at(proxy.endpoint());
+    command.env("TRANSCRIPTION_VISIBILITY_SECS", "30");
+    command
+}
+
+async fn assert_completed(rig: &Rig) {
+    let event = rig.event().await;
+    assert_eq!((&event["status"], &event["jobId"]), (&json!("completed"), &json!("talk")), "{event:#}");
+    let text = rig.transcript("talk").await.unwrap()["text"].as_str().unwrap().to_lowercase();
+    assert!(text.contains("fellow american"), "{text}");
+    for rendition in ["txt", "srt", "vtt"] {
+        assert!(rig.object(&format!("u1/file-talk/transcript.{rendition}")).await.is_some(), "{rendition}");
+    }
+}
+
+fn count(worker: &Running, text: &str) -> usize {
+    worker.log().iter().filter(|line| line.contains(text)).count()
+}
+
+#[tokio::test]
+async fn throttling_and_server_errors_of_s3_are_ridden_out() {
+    let (rig, proxy, _worker) = job_under(json!([
+        {"service": "s3", "operation": "HeadObject", "times": 2, "error": {"code": "InternalError", "status": 500}},
+        {"service": "s3", "operation": "GetObject", "times": 2, "error": {"code": "SlowDown", "status": 503}},
+        {"service": "s3", "operation": "PutObject", "times": 2, "error": {"code": "SlowDown", "status": 503}},
+    ]))
+    .await;
+    assert_completed(&rig).await;
+    rig.queue_is_empty().await;
+    assert_eq!(proxy.hits(), 6);
+    assert!(rig.no_event().await);
+}
+
+#[tokio::test]
+async fn a_download_that_is_cut_is_resumed() {
+    let cut = json!([{"service": "s3", "operation": "GetObject", "resource": "audio-", "times": 2,
+        "response": {"abort_frac": 0.3}}]);
+    let (rig, proxy, worker) = job_under(cut).await;
+    assert_completed(&rig).await;
+    assert_eq!(proxy.hits(), 2);
+    assert_eq!(count(&worker, "will be retried"), 0, "{:#?}", worker.log());
+}
+
+#[tokio::test]
+async fn a_throttled_queue_is_asked_again() {
+    let throttled = json!([{"service": "sqs", "operation": "ReceiveMessage", "times": 4,
+        "error": {"code": "ThrottlingException", "status": 400}}]);
+    let (rig, _proxy, mut worker) = job_under(throttled).await;
+    worker.logs("failed to receive messages").await;
+    assert_completed(&rig).await;
+    rig.queue_is_empty().await;
+}
+
+#[tokio::test]
+async fn audio_that_may_not_be_read_is_reported_as_access_denied() {
+    for operation in ["HeadObject", "GetObject"] {
+        let denied = json!([{"service": "s3", "operation": operation,
+            "error": {"code": "AccessDenied", "status": 403}}]);
+        let (rig, _proxy, _worker) = job_under(denied).await;
+        let event = rig.event().await;
+        assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("ACCESS_DENIED")));
+        assert!(event["error"]["message"].as_str().unwrap().contains("talk.flac"), "{event:#}");
+        assert_eq!(rig.dead_letter().await.1.as_deref(), Some("ACCESS_DENIED"));
+        rig.queue_is_empty().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_could_not_be_published_is_published_later_without_a_second_inference() {
+    // more than the SDK's own tries: the first delivery fails for it
+    let away = json!([{"service": "events", "operation": "PutEvents", "times": 5,
+        "error": {"code": "InternalException", "status": 500}}]);
+    let (rig, _proxy, mut worker) = job_under(away).await;
+    worker.logs("will be retried").await;
+    assert!(rig.transcript("talk").await.is_some());
+    assert_completed(&rig).await;
+    worker.logs("already transcribed").await;
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+}
+
+#[tokio::test]
+async fn a_message_that_could_not_be_deleted_is_only_published_again() {
+    let undeletable = json!([{"service": "sqs", "operation": "DeleteMessage",
+        "error": {"code": "InternalError", "status": 500}}]);
+    let (rig, proxy, mut worker) = job_under(undeletable).await;
+    assert_completed(&rig).await;
+    worker.logs("done, but not deleted").await;
+    proxy.set(&json!([]));
+    assert_completed(&rig).await;
+    worker.logs("already transcribed").await;
+    rig.queue_is_empty().await;
+    assert_eq!(count(&worker, "\"job done\""), 1, "{:#?}", worker.log());
+}
+
+#[tokio::test]
+async fn a_job_whose_transcripts_cannot_be_written_is_reported_once_and_redriven() {
+    let full = json!([{"service": "s3", "operation": "PutObject",
+        "error": {"code": "ServiceUnavailable", "status": 503}}]);
+    let (rig, _proxy, worker) = job_under(full).await;
+    let event = rig.event().await;
+    assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("RETRIES_EXHAUSTED")));
+    assert_eq!(rig.dead_letter().await, (rig.job("talk", "talk.flac").to_string(), None), "by the queue's own redrive");
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+    assert_eq!(count(&worker, "will be retried"), 2);
+}
+
+/// Kills the worker as it sends this request, which never arrives; another one ends the job without an inference.
+async fn killed_at(service: &str, operation: &str) -> Rig {
+    let stuck = json!([{"service": service, "operation": operation, "latency": 600_000}]);
+    let (rig, proxy, mut worker) = job_under(stuck).await;
+    proxy.has_hit(1).await;
+    worker.kill().await;
+    let written = rig.transcript("talk").await.unwrap();
+    let mut second = Running::start(&mut rig.worker());
+    second.logs("already transcribed").await;
+    rig.queue_is_empty().await;
+    assert_completed(&rig).await;
+    assert_eq!(rig.transcript("talk").await.unwrap(), written, "not written anew");
+    rig
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_store_and_publish_has_its_event_published_by_the_next() {
+    let rig = killed_at("events", "PutEvents").await;
+    assert!(rig.no_event().await);
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_publish_and_delete_leaves_a_message_that_only_publishes_again() {
+    let rig = killed_at("sqs", "DeleteMessage").await;
+    // at least once: consumers are told so
+    assert_completed(&rig).await;
+    assert!(rig.no_event().await);
+}
+
+#[tokio::test]
+async fn a_lost_lease_writes_and_publishes_nothing_and_frees_the_engine() {
+    let rig = Rig::new().await;
+    rig.upload("long.wav", long_speech(600)).await;
+    rig.upload("talk.flac", speech("flac")).await;
+    let proxy = Proxy::start(&json!([{"service": "sqs", "operation": "ChangeMessageVisibility", "times": 1,
+        "error": {"code": "ReceiptHandleIsInvalid", "status": 400}}]));
+    rig.send(rig.job("long", "long.wav")).await;
+    let mut worker = Running::start(worker_behind(&proxy, &rig).env("TRANSCRIPTION_JOBS", "1"));
+    worker.logs("left alone: the lease was lost").await;
+    rig.send(rig.job("talk", "talk.flac")).await;
+    assert_completed(&rig).await;
+    assert!(rig.no_event().await);
+    assert!(rig.transcript("long").await.is_none());
+}
