@@ -77,7 +77,7 @@ pub struct EngineConfig {
     pub engine_timeout_base_secs: u32,
 
     /// An answer may take 60 s and this many times the window's length (at most 30 s) before the engine counts as hung
-    #[arg(long, env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR", default_value_t = 20.0, value_name = "X", hide_short_help = true)]
+    #[arg(long, env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR", default_value_t = 8.0, value_name = "X", hide_short_help = true)]
     pub engine_timeout_factor: f64,
 
     /// A new engine process after so many windows, against leaks
@@ -165,7 +165,7 @@ pub struct DeliveryConfig {
     pub jobs: Option<u16>,
 
     /// Visibility timeout asked for and renewed while a job runs, in seconds
-    #[arg(long, env = "TRANSCRIPTION_VISIBILITY_SECS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(3..=43200), value_name = "SECS")]
+    #[arg(long, env = "TRANSCRIPTION_VISIBILITY_SECS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(30..=43200), value_name = "SECS")]
     pub visibility_secs: u32,
 
     /// Longest wait of one receive, in seconds

@@ -83,7 +83,7 @@ impl SubmitArgs {
         put("task", self.task.map(|v| json!(v)));
         put("prompt", self.prompt.as_ref().map(|v| json!(v)));
         put("formats", self.formats.as_ref().map(|v| json!(v)));
-        put("word_timestamps", self.word_timestamps.then(|| json!(true)));
+        put("word_timestamps", self.word_timestamps.then_some(json!(true)));
         put("channels", self.channels.map(|v| json!(v)));
         Value::Object(body)
     }

@@ -114,8 +114,9 @@ impl Lane {
         params.set_max_tokens(MAX_TOKENS);
         params.set_suppress_blank(true);
         params.set_temperature(0.0);
-        // one decode at a first look: what is doubtful gets one second look (transcribe::guard), not five
-        params.set_temperature_inc(if options.careful { 0.4 } else { 0.0 });
+        // no fallback to sampling: it is not repeatable, and costs up to six decodes where a doubtful window gets one
+        // second look (transcribe::guard)
+        params.set_temperature_inc(0.0);
         params.set_entropy_thold(2.4);
         params.set_logprob_thold(-1.0);
         params.set_no_speech_thold(0.6);

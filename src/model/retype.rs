@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -38,7 +38,8 @@ pub fn bf16_copy(model: &Model, cache_dir: &Path) -> Result<PathBuf, ModelError>
         });
     }
     // a name of its own: two workers may start at once
-    let part = tempfile::Builder::new().suffix(".part").tempfile_in(cache_dir);
+    let readable = fs::Permissions::from_mode(0o644);
+    let part = tempfile::Builder::new().suffix(".part").permissions(readable).tempfile_in(cache_dir);
     let part = part.map_err(|e| ModelError::io("write to", cache_dir, e))?;
     let copy = || -> io::Result<()> {
         let (source, target) = (File::open(&model.path)?, part.as_file());

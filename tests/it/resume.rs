@@ -5,7 +5,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::rig::{Rig, Running, long_speech, speech, wait_until};
+use crate::rig::{Rig, long_speech, speech, wait_until};
+use crate::running::Running;
 
 /// Seconds of audio; eight windows or so.
 const SECS: usize = 240;
