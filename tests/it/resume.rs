@@ -3,6 +3,7 @@
 
 use std::ops::ControlFlow;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -147,6 +148,13 @@ async fn a_garbage_checkpoint_is_ignored_with_one_warning() {
 async fn interruption_cost() {
     const INTERRUPTIONS: usize = 5;
     let rig = Rig::new().await;
+    // an interruption is a receive to the queue: after as many as the rig allows the job would be a dead letter
+    let policy = json!({
+        "deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:{}:dead", rig.account),
+        "maxReceiveCount": INTERRUPTIONS + 2,
+    });
+    let request = rig.sqs.set_queue_attributes().queue_url(&rig.jobs);
+    request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string()).send().await.unwrap();
     rig.upload("long.wav", sentences(1800)).await;
     // each worker stops at another place, about a sixth of the file further on
     let mut inferred = 0.0;
