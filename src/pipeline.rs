@@ -167,7 +167,14 @@ impl Pipeline {
         }
         options.task = job.options.task.unwrap_or(options.task);
         options.prompt = job.options.prompt.clone().or(options.prompt);
-        Listening { path: path.to_owned(), name: job.source.to_string(), audio, options, on_progress: Some(Box::new(move |_| progress.step())), resume: None }
+        Listening {
+            path: path.to_owned(),
+            name: job.source.to_string(),
+            audio,
+            options,
+            on_progress: Some(Box::new(move |_| progress.step())),
+            resume: None,
+        }
     }
 
     /// What an earlier delivery of the job has left, kept up to date from here on.
@@ -205,8 +212,7 @@ impl Pipeline {
     }
 
     fn assemble(&self, job: &Job, source: SourceRef, heard: Heard, fetch_secs: f64, started: Instant) -> Transcript {
-        let job_ref =
-            JobRef { job_id: job.id.clone(), user_id: job.user_id.clone(), file_id: job.file_id.clone() };
+        let job_ref = JobRef { job_id: job.id.clone(), user_id: job.user_id.clone(), file_id: job.file_id.clone() };
         let task = job.options.task.unwrap_or(self.defaults.window.task);
         let words = job.options.word_timestamps.unwrap_or(self.defaults.word_timestamps);
         let mut transcript = assemble(heard, job_ref, source, task, words, &self.model, self.worker.clone());

@@ -138,7 +138,10 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
 #[test]
 fn a_checkpoint_of_another_version_is_refused_whatever_its_shape() {
     let document = json!({"version": VERSION + 1, "pages": []}).to_string();
-    assert_eq!(parse(document.as_bytes(), &binding()).unwrap_err(), format!("has version {}, not {VERSION}", VERSION + 1));
+    assert_eq!(
+        parse(document.as_bytes(), &binding()).unwrap_err(),
+        format!("has version {}, not {VERSION}", VERSION + 1)
+    );
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState, get_lang_id, get_lang_str,
+    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState, get_lang_id,
+    get_lang_str,
 };
 
 use crate::audio::SAMPLE_RATE_HZ;
@@ -93,13 +94,30 @@ impl Lane {
         params.set_language(Some(language));
         params.set_tokens(&prompt);
         self.state.full(params, &pcm).map_err(|e| format!("whisper failed on a window: {e}"))?;
-        Ok(WindowText { language: language.to_owned(), language_probability: probability, ..self.text() })
+        let mut text = self.text();
+        text.language = language.to_owned();
+        text.language_probability = probability;
+        text.no_speech_prob = self.no_speech_prob().map_err(|e| format!("whisper failed after a window: {e}"))?;
+        Ok(text)
+    }
+
+    /// Probability that the window just transcribed holds no speech, as OpenAI's code defines it: of the no-speech token
+    /// right after the start token. whisper.cpp 1.8.3 reads it from a row of logits that it has not computed.
+    fn no_speech_prob(&mut self) -> Result<f32, WhisperError> {
+        self.state.decode(&[self.context.token_sot()], 0, self.threads)?;
+        let logits = self.state.get_logits()?;
+        let Some(no_speech) = usize::try_from(self.context.token_nosp()).ok().and_then(|id| logits.get(id)) else {
+            return Ok(0.0);
+        };
+        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = logits.iter().map(|logit| (logit - top).exp()).sum();
+        Ok((no_speech - top).exp() / sum)
     }
 
     fn params<'a, 'b>(&self, pcm: &[f32], options: &WindowOptions) -> FullParams<'a, 'b> {
-        let beam_size = if options.careful { options.beam_size.max(5) } else { options.beam_size };
-        let mut params = FullParams::new(if beam_size > 1 {
-            SamplingStrategy::BeamSearch { beam_size: c_int::from(beam_size.min(8)), patience: -1.0 }
+        // whisper.cpp draws beam candidates at random: only greedy decoding gives the same text twice
+        let mut params = FullParams::new(if options.beam_size > 1 {
+            SamplingStrategy::BeamSearch { beam_size: c_int::from(options.beam_size.min(8)), patience: -1.0 }
         } else {
             SamplingStrategy::Greedy { best_of: 1 }
         });
@@ -119,7 +137,8 @@ impl Lane {
         params.set_temperature_inc(0.0);
         params.set_entropy_thold(2.4);
         params.set_logprob_thold(-1.0);
-        params.set_no_speech_thold(0.6);
+        // its own probability is stale (see no_speech_prob): transcribe::guard judges instead
+        params.set_no_speech_thold(1.1);
         params.set_print_special(false);
         params.set_print_progress(false);
         params.set_print_realtime(false);
@@ -174,7 +193,6 @@ impl Lane {
         let mut pieces = Pieces::default();
         let (mut log_probs, mut tokens) = (0.0f64, 0u32);
         for segment in self.state.as_iter() {
-            text.no_speech_prob = segment.no_speech_probability();
             for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
                 let data = token.token_data();
                 if data.id >= end_of_text {
