@@ -35,7 +35,7 @@ wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
 
-## make lint     formatting, clippy, docs, scripts, licences, invariants, links
+## make lint     formatting, clippy, docs, scripts, licences, invariants, documents
 lint: check
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
@@ -47,7 +47,7 @@ check:
 	shellcheck $(SHELL_SCRIPTS)
 	@CARGO=$(CARGO) scripts/check-licences
 	@scripts/check-invariants
-	@scripts/check-links
+	@scripts/check-docs
 
 ## make schemas  write schemas/ anew from the types
 schemas: build
