@@ -41,7 +41,7 @@ interruption-cost: model
 	@scripts/test-server
 	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
 
-## make lint     formatting, clippy, docs, scripts, licences, invariants, links
+## make lint     formatting, clippy, docs, scripts, licences, invariants, documents
 lint: check
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --all-targets -- -D warnings
@@ -53,7 +53,7 @@ check:
 	shellcheck $(SHELL_SCRIPTS)
 	@CARGO=$(CARGO) scripts/check-licences
 	@scripts/check-invariants
-	@scripts/check-links
+	@scripts/check-docs
 
 ## make schemas  write schemas/ anew from the types
 schemas: build
