@@ -1,5 +1,5 @@
 //! One stand-in for AWS per test process, on a free loopback port, where each test is an account of its own; and a proxy
-//! that breaks what goes through it, one for each test that asks.
+//! that breaks what goes through it, by rules for each account.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};
@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
-use serde_json::Value;
+use serde_json::{Value, json};
 use transcription_worker::app::aws::config_for_endpoint;
-
-use crate::rig::wait_until;
 
 /// The servers start in half a second on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// The proxy answers nothing while it reads its tables of operations, at the first request: some seconds of CPU time.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Ends with its owner: the shell kills the server once the pipe to it is closed, however we end.
 const RUN: &str = r#""$@" >/dev/null 2>&1 & read -r _; kill $!"#;
@@ -71,46 +72,71 @@ pub fn account() -> (SdkConfig, String) {
     (config_for_endpoint(&aws().endpoint, &account).unwrap(), account)
 }
 
-/// A way to AWS that fails by rules.
-pub struct Proxy(Server);
-
-impl Proxy {
-    /// A proxy under these rules, each `{service, operation, times, error: {code, status}, latency, response, …}`.
-    pub fn start(rules: &Value) -> Self {
+fn faulty_aws() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
         let arguments = |command: &mut Command, port: u16| {
             command.args(["--host", "127.0.0.1", "-p", &port.to_string(), "-u", &aws().endpoint]);
         };
-        let proxy = Self(Server::start("microburst", arguments, "/_microburst/health"));
-        proxy.set(rules);
+        Server::start("microburst", arguments, "/_microburst/health")
+    })
+}
+
+/// A way to AWS that fails one account by rules.
+pub struct Proxy {
+    server: &'static Server,
+    /// What marks the account's requests.
+    headers: Value,
+    /// Ids of its rules.
+    rules: Vec<Value>,
+}
+
+impl Proxy {
+    /// Rules for an account, each `{service, operation, times, error: {code, status}, latency, response, …}`.
+    /// `object_bytes` is the size of the object that goes through.
+    pub fn start(account: &str, rules: &Value, object_bytes: usize) -> Self {
+        let headers = json!({"Authorization": format!("Credential={account}/")});
+        // the proxy itself drops the length from every answer, and S3 never does
+        let length = json!({"set_headers": {"Content-Length": object_bytes.to_string()}});
+        let whole = json!({"service": "s3", "operation": "HeadObject", "response": length});
+        let mut rules: Vec<Value> = rules.as_array().unwrap().iter().cloned().chain([whole]).collect();
+        for rule in &mut rules {
+            rule["headers"] = headers.clone();
+        }
+        let mut proxy = Self { server: faulty_aws(), headers, rules: Vec::new() };
+        let added = proxy.control("PATCH", "rules", &Value::Array(rules));
+        proxy.rules = added.as_array().unwrap().iter().map(|rule| rule["id"].clone()).collect();
         proxy
     }
 
     pub fn endpoint(&self) -> &str {
-        &self.0.endpoint
+        &self.server.endpoint
     }
 
-    /// Replaces the rules.
-    pub fn set(&self, rules: &Value) {
-        let answer = ask(self.0.port, "POST", "/_microburst/rules", &rules.to_string()).unwrap();
-        assert_eq!(answer.0, 200, "{answer:?}");
+    /// Lets the account's requests to a service through again.
+    pub fn recover(&self, service: &str) {
+        let answer = self.control("DELETE", "rules", &json!([{"service": service, "headers": self.headers}]));
+        assert_ne!(answer["removed"], 0);
     }
 
-    /// How many requests a rule has hit.
-    pub fn hits(&self) -> usize {
-        let (_, body) = ask(self.0.port, "GET", "/_microburst/fired", "").unwrap();
-        serde_json::from_str::<Vec<Value>>(&body).unwrap().len()
+    /// How many of the account's requests of this operation a rule has hit.
+    pub fn hits(&self, operation: &str) -> usize {
+        let fired = self.control("GET", &format!("fired?limit=100000&operation={operation}"), &json!(""));
+        fired.as_array().unwrap().iter().filter(|hit| self.rules.contains(&hit["rule_id"])).count()
     }
 
-    /// Waits until rules have hit so many requests.
-    pub async fn has_hit(&self, requests: usize) {
-        wait_until("the fault has struck", async || self.hits() >= requests).await;
+    fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = ask(self.server.port, method, &format!("/_microburst/{path}"), &body.to_string());
+        let (status, body) = answer.unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
     }
 }
 
 /// One request; the answer's status and body.
 fn ask(port: u16, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
     let length = body.len();
     // HTTP/1.0: no chunks in the answer
     let head = format!("{method} {path} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n");
