@@ -15,6 +15,7 @@ use crate::transcript::WorkerRef;
 pub mod aws;
 pub mod checkup;
 pub mod daemon;
+pub mod letters;
 
 /// Start-up of a hung answer's clock: loading kernels on a GPU's first window takes some seconds.
 const ENGINE_TIMEOUT_BASE: Duration = Duration::from_secs(60);

@@ -4,6 +4,7 @@
 mod adapters;
 mod s3;
 // the real binary, end to end
+mod dlq;
 mod e2e;
 // what the others stand on
 mod rig;
