@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::job::allow::{AllowList, OutputPrefix};
 use crate::job::{Channels, Format, Task};
 
 /// Where the engine runs.
@@ -122,6 +123,14 @@ pub struct PlacesConfig {
     #[arg(long, env = "TRANSCRIPTION_OUTPUT_PREFIX", default_value = "", hide_default_value = true, value_name = "PREFIX")]
     pub output_prefix: String,
 
+    /// Buckets that jobs may read from, `*` at the end stands for any ending [default: all]
+    #[arg(long, env = "TRANSCRIPTION_ALLOW_INPUT_BUCKETS", value_delimiter = ',', value_name = "BUCKET,…")]
+    pub allow_input_buckets: Vec<String>,
+
+    /// Where jobs that name their own `s3_output_path` may write: `s3://bucket/folder/` [default: anywhere]
+    #[arg(long, env = "TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES", value_delimiter = ',', value_name = "S3_URI,…")]
+    pub allow_output_prefixes: Vec<String>,
+
     /// KMS key that encrypts the transcripts (SSE-KMS)
     #[arg(long, env = "TRANSCRIPTION_KMS_KEY_ID", value_name = "KEY")]
     pub kms_key_id: Option<String>,
@@ -187,6 +196,11 @@ pub struct DeliveryConfig {
     #[arg(long, env = "TRANSCRIPTION_BACKOFF_SECS", default_value_t = 10.0, value_name = "SECS", hide_short_help = true)]
     pub backoff_secs: f64,
 
+    /// Whether a job that workers died over runs alone, and is given up after several deaths; needs to write, read and
+    /// remove objects beside the transcripts
+    #[arg(long, env = "TRANSCRIPTION_POISON_GUARD", default_value = "on", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set, value_name = "on|off", hide_short_help = true)]
+    pub poison_guard: bool,
+
     /// Seconds between two looks for a spot notice
     #[arg(long, env = "TRANSCRIPTION_SPOT_POLL_SECS", default_value_t = 5.0, value_name = "SECS", hide = true)]
     pub spot_poll_secs: f64,
@@ -239,6 +253,24 @@ impl EngineConfig {
         }
         let code = crate::job::language::code(&self.language);
         code.map(|code| Some(code.to_owned())).ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))
+    }
+}
+
+impl PlacesConfig {
+    /// The places that jobs may name.
+    ///
+    /// # Errors
+    /// An output prefix is no S3 URI.
+    pub fn allow_list(&self) -> Result<AllowList, String> {
+        // an empty variable is one empty name, which means no list
+        let named = |list: &[String]| list.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>();
+        let prefix = |uri: &String| {
+            OutputPrefix::parse(uri).map_err(|why| format!("TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES: {uri}: {why}"))
+        };
+        Ok(AllowList {
+            input_buckets: named(&self.allow_input_buckets),
+            output_prefixes: named(&self.allow_output_prefixes).iter().map(prefix).collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::audio::AudioOptions;
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
+use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Job, JobOptions};
 use crate::model::Model;
@@ -20,8 +21,10 @@ use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSIO
 use crate::watchdog::Progress;
 use crate::worker::{Control, Delivery, Handler};
 use listen::{Heard, Listening};
+use poison::{PoisonGuard, Run};
 
 pub mod listen;
+pub mod poison;
 
 /// What a job gets where it asks for nothing else.
 #[derive(Debug, Clone)]
@@ -52,6 +55,10 @@ pub struct Pipeline {
     pub limits: FetchLimits,
     /// What a job gets where it asks for nothing else.
     pub defaults: Defaults,
+    /// The places that jobs may name.
+    pub allow: AllowList,
+    /// Keeps a job from taking one worker down after the other.
+    pub poison: PoisonGuard,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told of every step, for the watchdog.
@@ -105,8 +112,13 @@ impl Pipeline {
             let location = self.store.plan(job).location();
             return self.publish(job, &done, location, done.timings.total).await;
         }
+        let marker = PoisonGuard::marker(&self.store.plan(job).json, job);
+        let from_secs = 0.0;
+        let deaths = self.poison.deaths(&marker, delivery, from_secs).await?;
         let fetched = fetch::fetch(&*self.objects, &job.source, &self.scratch, &self.limits, control).await?;
-        let heard = listen::listen(self.listening(job, fetched.path()), &self.transcriber, control).await?;
+        let run = Run { marker, delivery, from_secs, deaths };
+        let listening = listen::listen(self.listening(job, fetched.path()), &self.transcriber, control);
+        let heard = self.poison.run(run, control, listening).await?;
         let source = SourceRef {
             bucket: job.source.bucket.clone(),
             key: job.source.key.clone(),
@@ -125,6 +137,7 @@ impl Pipeline {
 
     /// Whether this worker can do the job at all.
     fn accept(&self, job: &Job) -> Result<(), Fault> {
+        self.allow.check(job)?;
         let JobOptions { model, language, task, .. } = &job.options;
         if let Some(model) = model.as_ref().filter(|model| **model != self.model.name) {
             let message = format!("job {} asks for model {model}; this worker serves {}", job.id, self.model.name);

@@ -122,6 +122,32 @@ async fn what_can_never_succeed_is_reported_and_dead_lettered() {
 }
 
 #[tokio::test]
+async fn a_job_may_only_name_places_that_are_allowed() {
+    let rig = Rig::new().await;
+    rig.upload("talk.mp3", speech("mp3")).await;
+    let mut command = rig.worker();
+    command.env("TRANSCRIPTION_ALLOW_INPUT_BUCKETS", "other,audio-*");
+    let allowed = format!("s3://{}/mine/", rig.output_bucket());
+    let _worker = Running::start(command.env("TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES", &allowed));
+
+    rig.send(json!({"job_id": "a1", "s3_input_path": format!("s3://{}/talk.mp3", rig.output_bucket())})).await;
+    let event = rig.event().await;
+    assert_eq!(event["error"]["code"], "ACCESS_DENIED");
+    let told = event["error"]["message"].as_str().unwrap();
+    assert!(told.contains(&rig.output_bucket()) && told.contains("ALLOW_INPUT_BUCKETS"), "{told}");
+
+    let mut job = rig.job("a2", "talk.mp3");
+    job["s3_output_path"] = json!(format!("s3://{}/theirs/x.json", rig.output_bucket()));
+    rig.send(&job).await;
+    assert_eq!(rig.event().await["error"]["code"], "ACCESS_DENIED");
+
+    job["s3_output_path"] = json!(format!("{allowed}x.json"));
+    rig.send(&job).await;
+    assert_eq!(rig.event().await["status"], "completed");
+    assert!(rig.object("theirs/x.json").await.is_none());
+}
+
+#[tokio::test]
 async fn silence_noise_and_a_tone_are_completed_without_text() {
     let rig = Rig::new().await;
     let secs = |n: usize| 0..n * 16_000;

@@ -6,6 +6,9 @@ mod s3;
 // the real binary, end to end
 mod dlq;
 mod e2e;
+mod poison;
+// damaged files and messages
+mod bad_inputs;
 // what the others stand on
 mod rig;
 mod server;
