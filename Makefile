@@ -3,7 +3,7 @@ CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
 WORKER := target/release/transcription-worker
 MODELS := models
 
-.PHONY: help demo test build model wer lint schemas clean
+.PHONY: help demo test bad-inputs build model wer lint schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,10 @@ test: model
 	@scripts/install-packages test
 	@scripts/test-server
 	$(CARGO) test --release
+
+## make bad-inputs   all damaged files and messages, of which `make test` takes a part
+bad-inputs: model
+	$(CARGO) test --release --test it bad_inputs -- --include-ignored --nocapture
 
 ## make build    the release binary
 build:

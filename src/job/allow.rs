@@ -47,13 +47,16 @@ impl AllowList {
     pub fn check(&self, job: &Job) -> Result<(), Fault> {
         let Job { id, source, output, .. } = job;
         if !self.input_buckets.is_empty() && !self.input_buckets.iter().any(|name| matches(name, &source.bucket)) {
-            let message =
-                format!("job {id} may not read bucket {}: TRANSCRIPTION_ALLOW_INPUT_BUCKETS does not list it", source.bucket);
+            let message = format!(
+                "job {id} may not read bucket {}: TRANSCRIPTION_ALLOW_INPUT_BUCKETS does not list it",
+                source.bucket
+            );
             return Err(Fault::permanent(Code::AccessDenied, message));
         }
         let Some(output) = output else { return Ok(()) };
         if !self.output_prefixes.is_empty() && !self.output_prefixes.iter().any(|allowed| allowed.holds(output)) {
-            let message = format!("job {id} may not write {output}: TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES does not list it");
+            let message =
+                format!("job {id} may not write {output}: TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES does not list it");
             return Err(Fault::permanent(Code::AccessDenied, message));
         }
         Ok(())
