@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test build model wer interruption-cost lint check schemas clean
+.PHONY: help demo test bad-inputs interruption-cost build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,10 @@ test: model
 	@scripts/install-packages test
 	@scripts/test-server
 	$(CARGO) test --release
+
+## make bad-inputs   all damaged files and messages, of which `make test` takes a part
+bad-inputs: model
+	$(CARGO) test --release --test it bad_inputs -- --include-ignored --nocapture
 
 ## make build    the release binary
 build:

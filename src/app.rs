@@ -17,6 +17,7 @@ use crate::transcript::WorkerRef;
 pub mod aws;
 pub mod checkup;
 pub mod daemon;
+pub mod letters;
 
 /// What a job gets where it asks for nothing else.
 ///
@@ -97,4 +98,3 @@ fn weights(model: &Model, on_cpu: bool) -> PathBuf {
 pub fn worker_ref(instance: String) -> WorkerRef {
     WorkerRef { version: env!("CARGO_PKG_VERSION").to_owned(), instance }
 }
-

@@ -11,6 +11,7 @@ use crate::telemetry::{self, LogTo};
 
 pub mod bench;
 pub mod check;
+pub mod dlq;
 pub mod model;
 pub mod run;
 pub mod schema;
@@ -59,6 +60,8 @@ enum Command {
     Transcribe(Box<transcribe::TranscribeArgs>),
     /// Send a job to the queue
     Submit(submit::SubmitArgs),
+    /// Dead letters: list them, look at one, send them again, remove them
+    Dlq(dlq::DlqArgs),
     /// Fetch, list and verify models
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Run(config) => block_on(run::main(*config)),
         Command::Transcribe(args) => block_on(transcribe::main(*args)),
         Command::Submit(args) => block_on(submit::main(args)),
+        Command::Dlq(args) => block_on(dlq::main(args)),
         Command::Check(config) => block_on(check::main(*config)),
         Command::Bench(args) => block_on(bench::main(*args)),
         Command::Schema(args) => ExitCode::from(schema::main(&args)),

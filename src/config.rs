@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::job::allow::{AllowList, OutputPrefix};
 use crate::job::{Channels, Format, Task};
 
 /// Where the engine runs.
@@ -73,15 +74,33 @@ pub struct EngineConfig {
 
     /// An answer may take this long, in seconds, and `engine_timeout_factor` times the window's length on top; the first
     /// window on a GPU loads its kernels, which takes some seconds
-    #[arg(long, env = "TRANSCRIPTION_ENGINE_TIMEOUT_BASE_SECS", default_value_t = 60, value_name = "SECS", hide = true)]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_ENGINE_TIMEOUT_BASE_SECS",
+        default_value_t = 60,
+        value_name = "SECS",
+        hide = true
+    )]
     pub engine_timeout_base_secs: u32,
 
     /// An answer may take 60 s and this many times the window's length (at most 30 s) before the engine counts as hung
-    #[arg(long, env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR", default_value_t = 8.0, value_name = "X", hide_short_help = true)]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR",
+        default_value_t = 8.0,
+        value_name = "X",
+        hide_short_help = true
+    )]
     pub engine_timeout_factor: f64,
 
     /// A new engine process after so many windows, against leaks
-    #[arg(long, env = "TRANSCRIPTION_ENGINE_RECYCLE_WINDOWS", default_value_t = 20_000, value_name = "N", hide_short_help = true)]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_ENGINE_RECYCLE_WINDOWS",
+        default_value_t = 20_000,
+        value_name = "N",
+        hide_short_help = true
+    )]
     pub engine_recycle_windows: u64,
 
     /// Another program in the engine's place (tests)
@@ -89,7 +108,13 @@ pub struct EngineConfig {
     pub engine_command: Option<PathBuf>,
 
     /// Whether ffmpeg may read what the built-in decoders cannot
-    #[arg(long, env = "TRANSCRIPTION_FFMPEG", default_value = "ffmpeg", value_name = "PROGRAM|off", hide_short_help = true)]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_FFMPEG",
+        default_value = "ffmpeg",
+        value_name = "PROGRAM|off",
+        hide_short_help = true
+    )]
     pub ffmpeg: String,
 
     /// Longest audio taken, in hours
@@ -116,7 +141,13 @@ pub struct RunConfig {
 #[command(next_help_heading = "Places")]
 pub struct PlacesConfig {
     /// URL of the SQS queue that jobs come from
-    #[arg(long, env = "TRANSCRIPTION_QUEUE_URL", value_name = "URL", conflicts_with = "folder", required_unless_present = "folder")]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_QUEUE_URL",
+        value_name = "URL",
+        conflicts_with = "folder",
+        required_unless_present = "folder"
+    )]
     pub queue_url: Option<String>,
 
     /// Bucket for transcripts; without it only jobs that name an `s3_output_path` can be done
@@ -124,8 +155,22 @@ pub struct PlacesConfig {
     pub output_bucket: Option<String>,
 
     /// Put before each transcript's key, such as `transcripts/`
-    #[arg(long, env = "TRANSCRIPTION_OUTPUT_PREFIX", default_value = "", hide_default_value = true, value_name = "PREFIX")]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_OUTPUT_PREFIX",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "PREFIX"
+    )]
     pub output_prefix: String,
+
+    /// Buckets that jobs may read from, `*` at the end stands for any ending [default: all]
+    #[arg(long, env = "TRANSCRIPTION_ALLOW_INPUT_BUCKETS", value_delimiter = ',', value_name = "BUCKET,…")]
+    pub allow_input_buckets: Vec<String>,
+
+    /// Where jobs that name their own `s3_output_path` may write: `s3://bucket/folder/` [default: anywhere]
+    #[arg(long, env = "TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES", value_delimiter = ',', value_name = "S3_URI,…")]
+    pub allow_output_prefixes: Vec<String>,
 
     /// KMS key that encrypts the transcripts (SSE-KMS)
     #[arg(long, env = "TRANSCRIPTION_KMS_KEY_ID", value_name = "KEY")]
@@ -136,7 +181,14 @@ pub struct PlacesConfig {
     pub event_bus: String,
 
     /// What to write beside json and txt
-    #[arg(long, env = "TRANSCRIPTION_FORMATS", value_enum, value_delimiter = ',', default_value = "json,txt,srt,vtt", value_name = "FORMAT,…")]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_FORMATS",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "json,txt,srt,vtt",
+        value_name = "FORMAT,…"
+    )]
     pub formats: Vec<Format>,
 
     /// Work on a folder instead of AWS: inbox/ is the queue, outbox/ the bucket, events.jsonl the bus
@@ -193,8 +245,19 @@ pub struct DeliveryConfig {
     pub drain_on_rebalance: bool,
 
     /// First back-off of a failed job, in seconds; doubles with each receive, with jitter
-    #[arg(long, env = "TRANSCRIPTION_BACKOFF_SECS", default_value_t = 10.0, value_name = "SECS", hide_short_help = true)]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_BACKOFF_SECS",
+        default_value_t = 10.0,
+        value_name = "SECS",
+        hide_short_help = true
+    )]
     pub backoff_secs: f64,
+
+    /// Whether a job that workers died over runs alone, and is given up after several deaths; needs to write, read and
+    /// remove objects beside the transcripts
+    #[arg(long, env = "TRANSCRIPTION_POISON_GUARD", default_value = "on", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set, value_name = "on|off", hide_short_help = true)]
+    pub poison_guard: bool,
 
     /// Seconds between two looks for a spot notice
     #[arg(long, env = "TRANSCRIPTION_SPOT_POLL_SECS", default_value_t = 5.0, value_name = "SECS", hide = true)]
@@ -247,7 +310,26 @@ impl EngineConfig {
             return Ok(None);
         }
         let code = crate::job::language::code(&self.language);
-        code.map(|code| Some(code.to_owned())).ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))
+        code.map(|code| Some(code.to_owned()))
+            .ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))
+    }
+}
+
+impl PlacesConfig {
+    /// The places that jobs may name.
+    ///
+    /// # Errors
+    /// An output prefix is no S3 URI.
+    pub fn allow_list(&self) -> Result<AllowList, String> {
+        // an empty variable is one empty name, which means no list
+        let named = |list: &[String]| list.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>();
+        let prefix = |uri: &String| {
+            OutputPrefix::parse(uri).map_err(|why| format!("TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES: {uri}: {why}"))
+        };
+        Ok(AllowList {
+            input_buckets: named(&self.allow_input_buckets),
+            output_prefixes: named(&self.allow_output_prefixes).iter().map(prefix).collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -55,6 +55,8 @@ pub enum Code {
     UnknownModel,
     /// A window killed the engine process twice.
     EngineCrashed,
+    /// The worker died more than once over this job, so it is not given to another.
+    WorkerCrashed,
     /// Transient failures until the queue's `maxReceiveCount`.
     RetriesExhausted,
     /// Throttling, 5xx, time-outs, network: only ever seen on a transient fault.

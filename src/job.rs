@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::objects::Location;
 
+pub mod allow;
 pub mod ids;
 pub mod language;
 pub mod message;

@@ -12,6 +12,7 @@ use crate::checkpoint::keeper::{self, Keeper};
 use crate::checkpoint::{self, Binding};
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
+use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Job, JobOptions};
 use crate::model::Model;
@@ -24,8 +25,10 @@ use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSIO
 use crate::watchdog::Progress;
 use crate::worker::{Control, Delivery, Handler};
 use listen::{Heard, Listening, Resume, Resumed};
+use poison::{PoisonGuard, Run};
 
 pub mod listen;
+pub mod poison;
 
 /// What a job gets where it asks for nothing else.
 #[derive(Debug, Clone)]
@@ -58,6 +61,10 @@ pub struct Pipeline {
     pub defaults: Defaults,
     /// Between two saves of a running job's checkpoint; `None` saves none.
     pub checkpoint_every: Option<Duration>,
+    /// The places that jobs may name.
+    pub allow: AllowList,
+    /// Keeps a job from taking one worker down after the other.
+    pub poison: PoisonGuard,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told of every step, for the watchdog.
@@ -118,7 +125,11 @@ impl Pipeline {
         let fetched = fetch::fetch(&*self.objects, &job.source, &self.scratch, &self.limits, control).await?;
         let listening = self.listening(job, fetched.path());
         let keeper = self.keeper(job, &fetched.info.etag, &listening).await;
-        let (heard, keeper) = self.hear(listening, keeper, control).await?;
+        let from_window = keeper.as_ref().map_or(0, |keeper| keeper.known().len());
+        let marker = PoisonGuard::marker(&self.store.plan(job).json, job);
+        let deaths = self.poison.deaths(&marker, delivery, from_window).await?;
+        let run = Run { marker, delivery, from_window, deaths };
+        let (heard, keeper) = self.poison.run(run, control, self.hear(listening, keeper, control)).await?;
         let source = SourceRef {
             bucket: job.source.bucket.clone(),
             key: job.source.key.clone(),
@@ -141,6 +152,11 @@ impl Pipeline {
 
     /// Whether this worker can do the job at all.
     fn accept(&self, job: &Job) -> Result<(), Fault> {
+        self.allow.check(job)?;
+        if job.output.is_none() && self.store.bucket.is_empty() {
+            let message = format!("job {} names no s3_output_path, and this worker has no output bucket", job.id);
+            return Err(Fault::permanent(Code::BadMessage, message));
+        }
         let JobOptions { model, language, task, .. } = &job.options;
         if let Some(model) = model.as_ref().filter(|model| **model != self.model.name) {
             let message = format!("job {} asks for model {model}; this worker serves {}", job.id, self.model.name);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::fault::{Fault, Problem};
 
+pub mod dead_letters;
 pub mod folder;
 pub mod sqs;
 

@@ -122,7 +122,7 @@ impl Settle {
     async fn reject(&self, message: &Message, problem: &Problem) -> Settled {
         let (code, reason) = (problem.code, &problem.message);
         error!(%code, reason, "failed for good");
-        let delivery = Delivery::of(message);
+        let delivery = Delivery::of(message, &self.traits);
         let kept = match self.tried("report the failure", || self.handler.report(&delivery, problem)).await {
             Ok(()) => self.tried("dead-letter the message", || self.queue.dead_letter(message, problem)).await,
             Err(fault) => Err(fault),
@@ -147,7 +147,7 @@ impl Settle {
         let text = format!("gave up after {receive_count} deliveries, the last: {cause}");
         error!(code = %Code::RetriesExhausted, reason = text, "failed for good");
         let problem = Problem { code: Code::RetriesExhausted, message: text };
-        let delivery = Delivery::of(message);
+        let delivery = Delivery::of(message, &self.traits);
         if let Err(fault) = self.tried("report the failure", || self.handler.report(&delivery, &problem)).await {
             error!(%fault, "no consumer was told of this failure");
         }

@@ -100,7 +100,9 @@ impl Store {
     }
 
     async fn put(&self, format: Format, at: &Location, transcript: &Transcript) -> Result<(), Fault> {
-        let body = transcript.render(format).map_err(|error| Fault::permanent(Code::Internal, format!("failed to render {at}: {error}")))?;
+        let body = transcript
+            .render(format)
+            .map_err(|error| Fault::permanent(Code::Internal, format!("failed to render {at}: {error}")))?;
         self.objects.put(at, Bytes::from(body), content_type(format)).await
     }
 }

@@ -32,7 +32,9 @@ where
 {
     let filter = EnvFilter::try_from_default_env()
         // symphonia calls it a warning to skip four bytes, and an error not to know a format
-        .unwrap_or_else(|_| EnvFilter::new(format!("{default_filter},aws_config=warn,aws_smithy_runtime=warn,symphonia=off")));
+        .unwrap_or_else(|_| {
+            EnvFilter::new(format!("{default_filter},aws_config=warn,aws_smithy_runtime=warn,symphonia=off"))
+        });
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     if pretty {
         builder.init();

@@ -116,16 +116,19 @@ pub struct Delivery {
     pub receive_count: u32,
     /// When the producer sent it, milliseconds since the Unix epoch; 0 when unknown.
     pub sent_at_ms: i64,
+    /// After so many deliveries the queue gives the message up; `None` when it never does.
+    pub max_receive_count: Option<u32>,
 }
 
 impl Delivery {
     /// What of a queue's message the flow may know.
-    pub fn of(message: &Message) -> Self {
+    pub fn of(message: &Message, traits: &QueueTraits) -> Self {
         Self {
             message_id: message.id.clone(),
             body: message.body.clone(),
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at_ms,
+            max_receive_count: traits.max_receive_count,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::objects::Objects;
 use crate::objects::folder::FolderObjects;
 use crate::objects::s3::S3Objects;
 use crate::pipeline::Pipeline;
+use crate::pipeline::poison::PoisonGuard;
 use crate::publish::Publish;
 use crate::publish::eventbridge::EventBridge;
 use crate::publish::log::EventLog;
@@ -110,6 +111,7 @@ pub async fn places(config: &PlacesConfig, delivery: &DeliveryConfig) -> Result<
 pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     let RunConfig { engine, places: place_config, delivery } = config;
     let defaults = super::defaults(&engine).map_err(Trouble::Config)?;
+    let allow = place_config.allow_list().map_err(Trouble::Config)?;
     let model = super::resolve_model(&engine).map_err(Trouble::Config)?;
     let places = places(&place_config, &delivery).await?;
     let scratch_dir = place_config.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
@@ -145,6 +147,8 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     );
     let pipeline: Arc<dyn Handler> = Arc::new(Pipeline {
         store: store(&place_config, &places),
+        allow,
+        poison: PoisonGuard::new(places.objects.clone(), instance.clone(), delivery.poison_guard),
         objects: places.objects,
         publisher: places.publisher,
         transcriber: transcriber.clone(),

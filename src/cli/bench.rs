@@ -281,8 +281,22 @@ fn print(table: &[Figures], model: &Model, json: bool) {
     println!("model {}", model.name);
     println!(
         "{:>5} {:>4} {:>5} {:>9} {:>8} {:>8} {:>9} {:>6} {:>7} {:>7} {:>8} {:>8} {:>7} {:>5} {:>5} {:>5}",
-        "lanes", "jobs", "files", "audio s", "wall s", "x real", "decode s", "busy", "windows", "again", "daemon M",
-        "engine M", "WER %", "sub", "del", "ins"
+        "lanes",
+        "jobs",
+        "files",
+        "audio s",
+        "wall s",
+        "x real",
+        "decode s",
+        "busy",
+        "windows",
+        "again",
+        "daemon M",
+        "engine M",
+        "WER %",
+        "sub",
+        "del",
+        "ins"
     );
     for f in table {
         println!(

@@ -20,7 +20,9 @@ pub fn main(args: &SchemaArgs) -> u8 {
     if let Some(dir) = &args.write {
         return match schema::write_to(dir) {
             Ok(()) => exit::OK,
-            Err(error) => complain(&format!("failed to write schemas to {}: {error}", dir.display()), exit::UNAVAILABLE),
+            Err(error) => {
+                complain(&format!("failed to write schemas to {}: {error}", dir.display()), exit::UNAVAILABLE)
+            }
         };
     }
     let all = schema::all();

@@ -18,7 +18,13 @@ pub struct SubmitArgs {
     input: String,
 
     /// URL of the SQS queue
-    #[arg(long, env = "TRANSCRIPTION_QUEUE_URL", value_name = "URL", conflicts_with = "folder", required_unless_present = "folder")]
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_QUEUE_URL",
+        value_name = "URL",
+        conflicts_with = "folder",
+        required_unless_present = "folder"
+    )]
     queue_url: Option<String>,
 
     /// The folder that a `run --folder` works on

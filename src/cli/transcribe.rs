@@ -27,7 +27,14 @@ pub struct TranscribeArgs {
     files: Vec<PathBuf>,
 
     /// What to write
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "json,txt,srt,vtt", value_name = "FORMAT,…", requires = "output_dir")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "json,txt,srt,vtt",
+        value_name = "FORMAT,…",
+        requires = "output_dir"
+    )]
     formats: Vec<Format>,
 
     /// Write `<stem>.<format>` here instead of text to stdout
@@ -133,8 +140,7 @@ fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<
             Format::Amazon => "amazon.json",
         };
         let path = dir.join(format!("{stem}.{extension}"));
-        std::fs::write(&path, rendered(*format)?)
-            .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+        std::fs::write(&path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
     }
     Ok(())
 }

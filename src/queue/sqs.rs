@@ -43,6 +43,24 @@ impl SqsQueue {
         Self { client, url: url.into(), wait_secs: seconds(wait, MAX_WAIT_SECS), traits: OnceCell::new() }
     }
 
+    /// The queue's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a new message; a FIFO queue drops one of the same `key` within five minutes.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub async fn send_once(&self, body: &str, group: Option<&str>, key: &str) -> Result<String, Fault> {
+        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        if self.traits().await?.fifo {
+            request = request.message_group_id(group.unwrap_or(DEFAULT_GROUP)).message_deduplication_id(digest(key));
+        }
+        let answer = request.send().await.map_err(|e| classify(&e, &format!("send to queue {}", self.url)))?;
+        Ok(answer.message_id.unwrap_or_default())
+    }
+
     async fn read_traits(&self) -> Result<QueueTraits, Fault> {
         // all of them: a standard queue may refuse to be asked for FifoQueue by name
         let answer = self
@@ -178,12 +196,7 @@ impl Queue for SqsQueue {
     }
 
     async fn send(&self, body: &str, group: Option<&str>) -> Result<String, Fault> {
-        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
-        if self.traits().await?.fifo {
-            request = request.message_group_id(group.unwrap_or(DEFAULT_GROUP)).message_deduplication_id(digest(body));
-        }
-        let answer = request.send().await.map_err(|e| classify(&e, &format!("send to queue {}", self.url)))?;
-        Ok(answer.message_id.unwrap_or_default())
+        self.send_once(body, group, body).await
     }
 }
 

@@ -113,7 +113,7 @@ impl Attempts {
 
     /// The handler's answer; a panic is a transient fault, and a handler that ignores abort or loss is dropped.
     async fn work(&self, message: &Message, control: &Control) -> Result<(), Fault> {
-        let delivery = Delivery::of(message);
+        let delivery = Delivery::of(message, &self.settle.traits);
         let handled = async {
             let _turn = tokio::select! {
                 biased;

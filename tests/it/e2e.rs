@@ -32,7 +32,10 @@ async fn an_uploaded_file_becomes_transcripts_and_an_event() {
     rig.events.put_events().entries(entry).send().await.unwrap();
 
     let event = rig.event().await;
-    assert_eq!((&event["status"], &event["userId"], &event["fileId"]), (&json!("completed"), &json!("u7"), &json!(FILE)));
+    assert_eq!(
+        (&event["status"], &event["userId"], &event["fileId"]),
+        (&json!("completed"), &json!("u7"), &json!(FILE))
+    );
     assert_eq!(event["transcriptLocation"]["bucket"], json!(rig.output_bucket()));
     assert_eq!(event["transcriptMetadata"]["language"], "en");
     let key = event["transcriptLocation"]["jsonKey"].as_str().unwrap();
@@ -81,7 +84,10 @@ async fn every_other_shape_of_message_is_done_too() {
     }]});
     rig.send(json!({"Type": "Notification", "Message": record.to_string()})).await;
     let event = rig.event().await;
-    assert_eq!((&event["status"], &event["sourceAudio"]["key"]), (&json!("completed"), &json!("calls/a+b:c ünï 100%.mp3")));
+    assert_eq!(
+        (&event["status"], &event["sourceAudio"]["key"]),
+        (&json!("completed"), &json!("calls/a+b:c ünï 100%.mp3"))
+    );
     rig.queue_is_empty().await;
 }
 
@@ -120,6 +126,32 @@ async fn what_can_never_succeed_is_reported_and_dead_lettered() {
         assert_eq!(rig.dead_letter().await, (body, Some(code.to_owned())));
     }
     rig.queue_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_job_may_only_name_places_that_are_allowed() {
+    let rig = Rig::new().await;
+    rig.upload("talk.mp3", speech("mp3")).await;
+    let mut command = rig.worker();
+    command.env("TRANSCRIPTION_ALLOW_INPUT_BUCKETS", "other,audio-*");
+    let allowed = format!("s3://{}/mine/", rig.output_bucket());
+    let _worker = Running::start(command.env("TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES", &allowed));
+
+    rig.send(json!({"job_id": "a1", "s3_input_path": format!("s3://{}/talk.mp3", rig.output_bucket())})).await;
+    let event = rig.event().await;
+    assert_eq!(event["error"]["code"], "ACCESS_DENIED");
+    let told = event["error"]["message"].as_str().unwrap();
+    assert!(told.contains(&rig.output_bucket()) && told.contains("ALLOW_INPUT_BUCKETS"), "{told}");
+
+    let mut job = rig.job("a2", "talk.mp3");
+    job["s3_output_path"] = json!(format!("s3://{}/theirs/x.json", rig.output_bucket()));
+    rig.send(&job).await;
+    assert_eq!(rig.event().await["error"]["code"], "ACCESS_DENIED");
+
+    job["s3_output_path"] = json!(format!("{allowed}x.json"));
+    rig.send(&job).await;
+    assert_eq!(rig.event().await["status"], "completed");
+    assert!(rig.object("theirs/x.json").await.is_none());
 }
 
 #[tokio::test]

@@ -4,11 +4,15 @@
 mod adapters;
 mod s3;
 // the real binary, end to end
+mod dlq;
 mod e2e;
-mod resume;
+// the real binary, when things go wrong: damaged files and messages, AWS failing, the worker stopped or killed
+mod bad_inputs;
 mod engine;
 mod faults;
 mod interruptions;
+mod poison;
+mod resume;
 // what the others stand on
 #[path = "../../src/spot/fake.rs"]
 mod imds;
