@@ -122,7 +122,11 @@ impl Running {
 
     pub async fn ended(&mut self) -> ExitStatus {
         match timeout(PATIENCE, self.child.wait()).await {
-            Ok(status) => status.unwrap(),
+            Ok(status) => {
+                // until its log is read to the end
+                while self.lines.changed().await.is_ok() {}
+                status.unwrap()
+            }
             Err(_) => panic!("it does not end: {:#?}", self.log()),
         }
     }

@@ -20,8 +20,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// The proxy answers nothing while it reads its tables of operations, at the first request: some seconds of CPU time.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// Ends with its owner: the shell kills the server once the pipe to it is closed, however we end.
-const RUN: &str = r#""$@" >/dev/null 2>&1 & read -r _; kill $!"#;
+/// Ends with its owner: the shell kills the server once the pipe to it is closed, however we end; a polite
+/// request would wait for the answers that the proxy holds back.
+const RUN: &str = r#""$@" >/dev/null 2>&1 & read -r _; kill -9 $!"#;
 
 /// A server on loopback; ends when dropped, and with this process.
 struct Server {
