@@ -126,7 +126,7 @@ async fn a_job_whose_transcripts_cannot_be_written_is_reported_once_and_redriven
     assert_eq!(rig.dead_letter().await, (rig.job("talk", "talk.flac").to_string(), None), "by the queue's own redrive");
     rig.queue_is_empty().await;
     assert!(rig.no_event().await);
-    assert_eq!(count(&worker, "will be retried"), 2);
+    assert_eq!(count(&worker, "failed, will be retried"), 2);
 }
 
 /// Kills the worker as it sends this request, which never arrives; another one ends the job without an inference.

@@ -307,20 +307,3 @@ pub fn scripted_engine() -> PathBuf {
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
-
-/// Paths of all files below a directory, relative to it, sorted.
-pub fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(next) = dirs.pop() {
-        for entry in std::fs::read_dir(next).unwrap().map(Result::unwrap) {
-            if entry.path().is_dir() {
-                dirs.push(entry.path());
-            } else {
-                found.push(entry.path().strip_prefix(dir).unwrap().to_owned());
-            }
-        }
-    }
-    found.sort();
-    found
-}
