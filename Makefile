@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs interruption-cost build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs interruption-cost bench-peers build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,7 +18,7 @@ demo: model
 test: model
 	@scripts/install-packages test
 	@scripts/test-server
-	$(CARGO) test --release
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
 
 ## make bad-inputs   all damaged files and messages, of which `make test` takes a part
 bad-inputs: model
@@ -44,6 +44,14 @@ interruption-cost: model
 	@scripts/install-packages test
 	@scripts/test-server
 	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
+
+## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long
+ROUNDS ?= 5
+bench-peers: model
+	@test -n "$(MANIFEST)" || { echo "usage: make bench-peers MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5]"; exit 64; }
+	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
+	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
+	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
 ## make lint     formatting, clippy, docs, scripts, licences, invariants, documents
 lint: check
