@@ -67,6 +67,11 @@ pub struct AudioReport {
     pub warnings: Vec<Warning>,
 }
 
+/// The duration in seconds that a file's container states, for showing how much is left; `None` where it does not.
+pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
+    codecs::stated_secs(path, name)
+}
+
 /// Decodes `path`, calling `emit` with each window as soon as it is complete. `name` (the object's key) is a hint for
 /// the format and what errors call the file. `emit` answering `Break` ends the work with `Interrupted`.
 ///

@@ -201,6 +201,12 @@ fn make_decoder(params: &AudioCodecParameters) -> CodecResult<Box<dyn AudioDecod
     CODECS.make_audio_decoder(params, &AudioDecoderOptions::default().gapless(!mpeg))
 }
 
+/// The duration in seconds that a file's container states; `None` where it does not, or cannot be read.
+pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
+    let source = open(path, name).ok()?;
+    expected_secs(&source, std::fs::metadata(path).ok()?.len())
+}
+
 /// The duration that the container states; `None` where it does not know or only estimates.
 fn expected_secs(source: &Source, file_bytes: u64) -> Option<f64> {
     let (track, params) = audio_track(source.format.as_ref())?;

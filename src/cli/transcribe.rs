@@ -9,6 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::{complain, exit};
 use crate::app;
+use crate::audio;
 use crate::config::EngineConfig;
 use crate::fault::Fault;
 use crate::job::Format;
@@ -102,7 +103,8 @@ async fn transcribe_file(
         options: defaults.window.clone(),
         on_progress: Some(Box::new({
             let progress = progress.clone();
-            move |done_secs| show(&progress, done_secs, started.elapsed())
+            let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };
+            move |done_secs| show(&progress, done_secs, whole_secs, started.elapsed())
         })),
         resume: None,
     };
@@ -168,8 +170,15 @@ fn progress_bar(name: &str) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, done_secs: f64, elapsed: Duration) {
+fn show(bar: &ProgressBar, done_secs: f64, whole_secs: Option<f64>, elapsed: Duration) {
     let speed = done_secs / elapsed.as_secs_f64().max(1e-3);
-    let (minutes, seconds) = ((done_secs / 60.0) as u64, done_secs as u64 % 60);
-    bar.set_message(format!("{minutes}:{seconds:02} done, {speed:.1} x realtime"));
+    let left = whole_secs.map_or(String::new(), |whole| {
+        format!(" of {}, {} left", clock(whole), clock((whole - done_secs).max(0.0) / speed.max(1e-3)))
+    });
+    bar.set_message(format!("{} done{left}, {speed:.1} x realtime", clock(done_secs)));
+}
+
+/// Minutes and seconds.
+fn clock(secs: f64) -> String {
+    format!("{}:{:02}", (secs / 60.0) as u64, secs as u64 % 60)
 }

@@ -138,7 +138,7 @@ async fn off_ec2_it_runs_without_spot() {
 }
 
 #[tokio::test]
-async fn a_rebalance_is_only_logged() {
+async fn a_rebalance_recommendation_is_only_logged() {
     let imds = FakeImds::start().await;
     imds.state().bodies.insert(REBALANCE, r#"{"noticeTime":"2026-01-01T00:00:00Z"}"#.into());
     let (drain, counts) = watched(&imds, settings());

@@ -56,7 +56,7 @@ async fn one_bad_job_among_three(misdeed: &str) {
 }
 
 #[tokio::test]
-async fn a_window_that_aborts_the_engine_fails_its_own_job_alone() {
+async fn an_engine_crash_is_one_failed_job() {
     one_bad_job_among_three("abort").await;
 }
 

@@ -145,13 +145,13 @@ async fn killed_at(service: &str, operation: &str) -> Rig {
 }
 
 #[tokio::test]
-async fn a_worker_killed_between_store_and_publish_has_its_event_published_by_the_next() {
+async fn crash_between_store_and_publish() {
     let rig = killed_at("events", "PutEvents").await;
     assert!(rig.no_event().await);
 }
 
 #[tokio::test]
-async fn a_worker_killed_between_publish_and_delete_leaves_a_message_that_only_publishes_again() {
+async fn crash_between_publish_and_delete() {
     let rig = killed_at("sqs", "DeleteMessage").await;
     // at least once: consumers are told so
     assert_completed(&rig).await;

@@ -60,7 +60,7 @@ async fn an_object_is_written_looked_at_read_and_removed() {
 }
 
 #[tokio::test]
-async fn a_missing_object_or_bucket_is_a_permanent_fault_that_names_it() {
+async fn a_missing_object_is_permanent() {
     let bucket = Bucket::new().await;
     let objects = &bucket.objects;
     let nowhere = Location::new("nowhere", "a.wav");
