@@ -15,14 +15,14 @@ demo: model
 	@scripts/demo
 
 ## make test     install what the tests need, then run all of them
-test: model
+test:
+	@scripts/install-packages build
 	@scripts/install-packages test
 	@scripts/test-server
+# not through `build`: the tests' dependencies have more features, and everything would be compiled twice
+	$(CARGO) test --release --no-run
+	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
-
-## make bad-inputs   all damaged files and messages, of which `make test` takes a part
-bad-inputs: model
-	$(CARGO) test --release --test it bad_inputs -- --include-ignored --nocapture
 
 ## make build    the release binary
 build:
@@ -43,6 +43,7 @@ wer: model
 interruption-cost: model
 	@scripts/install-packages test
 	@scripts/test-server
+	$(CARGO) test --release --no-run
 	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
 
 ## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long

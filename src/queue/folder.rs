@@ -160,8 +160,8 @@ impl FolderQueue {
         let body = json!({
             "job_id": job_id,
             "file_id": Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()),
-            // a claimed file lies in work, and the store of a folder run takes its folders for buckets
-            "s3_input_path": format!("s3://work/{name}"),
+            // where its producer put it: the store of a folder run finds it, although it lies in work while it is taken
+            "s3_input_path": format!("s3://inbox/{name}"),
             "s3_output_path": format!("s3://outbox/{name}.json"),
         });
         let sent_at_ms = i64::try_from(modified.as_millis()).unwrap_or(0);

@@ -44,7 +44,7 @@ async fn a_file_becomes_a_job_that_names_where_it_lies_and_what_it_makes() {
     put(&dir, "my talk.wav");
     let message = take_one(&queue).await;
     let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
-    assert_eq!(body["s3_input_path"], "s3://work/my talk.wav");
+    assert_eq!(body["s3_input_path"], "s3://inbox/my talk.wav");
     assert_eq!(body["s3_output_path"], "s3://outbox/my talk.wav.json");
     assert!(exists(&dir, "work/my talk.wav") && !exists(&dir, "inbox/my talk.wav"));
     assert_eq!(message.receive_count, 1);
