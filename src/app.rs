@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::audio::AudioOptions;
 use crate::config::EngineConfig;
 use crate::engine;
+use crate::model::retype::{self, Storage};
 use crate::model::{self, Model};
 use crate::pipeline::Defaults;
 use crate::transcribe::child::EngineCommand;
@@ -63,10 +64,10 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
     let gpus = config.gpus()?;
     let lanes = config.lanes_or_default(!gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
-    let weights = weights(model, gpus.is_empty());
+    let (encoder, decoder) = weights(model, gpus.is_empty());
     let mut engines = Vec::new();
     for gpu in devices {
-        let own = own_engine(&weights, lanes, usize::from(config.threads), gpu)
+        let own = own_engine(&encoder, decoder.as_deref(), lanes, usize::from(config.threads), gpu)
             .map_err(|e| format!("failed to find the path of this program: {e}"))?;
         let command = match &config.engine_command {
             Some(program) => EngineCommand { program: program.clone(), ..own },
@@ -82,16 +83,20 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
     Transcriber::start(engines).await
 }
 
-/// The file the engine loads: the model's own, or a bf16 copy beside it where the CPU multiplies those faster.
-fn weights(model: &Model, on_cpu: bool) -> PathBuf {
-    if !on_cpu || !engine::multiplies_bf16() {
-        return model.path.clone();
+/// The files the engine loads, to encode and to decode with: the model's own, or copies beside it that the CPU is faster
+/// with.
+fn weights(model: &Model, on_cpu: bool) -> (PathBuf, Option<PathBuf>) {
+    if !on_cpu {
+        return (model.path.clone(), None);
     }
     let beside = model.path.parent().unwrap_or(Path::new("."));
-    model::retype::bf16_copy(model, beside).unwrap_or_else(|e| {
-        tracing::info!("the model is used as it is, which is slower: {e}");
-        model.path.clone()
-    })
+    let copy = |storage| {
+        retype::copy(model, storage, beside)
+            .inspect_err(|e| tracing::info!("the model is used as it is, which is slower: {e}"))
+            .ok()
+    };
+    let encoder = if engine::multiplies_bf16() { copy(Storage::Bf16) } else { None };
+    (encoder.unwrap_or_else(|| model.path.clone()), copy(Storage::Q8))
 }
 
 /// This worker, as transcripts name it.

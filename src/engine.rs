@@ -6,7 +6,10 @@ use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+pub mod greedy;
 pub mod lanes;
+pub mod native;
+pub mod spectrogram;
 pub mod whisper;
 
 /// What the engine process is started with.
@@ -15,6 +18,9 @@ pub struct EngineArgs {
     /// The ggml file
     #[arg(long)]
     pub model: PathBuf,
+    /// A ggml file of the same model to decode with; without it the first is used for both
+    #[arg(long)]
+    pub decoder_model: Option<PathBuf>,
     /// Windows transcribed at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub lanes: u8,
@@ -28,7 +34,7 @@ pub struct EngineArgs {
 
 /// Runs until stdin ends. The exit status is for the supervisor's log only.
 pub fn main(args: &EngineArgs) -> ExitCode {
-    whisper_rs::install_logging_hooks();
+    native::redirect_logs();
     let result = lanes::run(args, BufReader::with_capacity(1 << 20, io::stdin().lock()), io::stdout());
     match result {
         Ok(()) => ExitCode::SUCCESS,

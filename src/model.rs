@@ -13,7 +13,7 @@ pub mod convert;
 pub mod ctranslate2;
 pub mod download;
 pub mod ggml;
-mod mel;
+pub mod mel;
 pub mod pull;
 pub mod pypi;
 mod reader;

@@ -1,5 +1,6 @@
 //! Windows in, text out: the daemon's side of the engine. Jobs share the lanes of all engines round robin.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::{oneshot, watch};
@@ -128,13 +129,17 @@ impl Drop for Session {
 /// # Errors
 /// The path of the running program cannot be read.
 pub fn own_engine(
-    model: &std::path::Path,
+    model: &Path,
+    decoder: Option<&Path>,
     lanes: usize,
     threads: usize,
     gpu: Option<u8>,
 ) -> std::io::Result<EngineCommand> {
     let mut args = vec!["engine".into(), "--model".into(), model.into()];
     args.extend(["--lanes".into(), lanes.to_string().into(), "--threads".into(), threads.to_string().into()]);
+    if let Some(decoder) = decoder {
+        args.extend(["--decoder-model".into(), decoder.into()]);
+    }
     if let Some(gpu) = gpu {
         args.extend(["--gpu".into(), gpu.to_string().into()]);
     }

@@ -18,10 +18,10 @@ type Work = (Request, Vec<f32>);
 /// A model that cannot be loaded, a lane that cannot be made, a stream that breaks the protocol.
 pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + Send) -> io::Result<()> {
     let started = Instant::now();
-    let weights = Weights::load(&args.model, args.gpu)?;
+    let weights = Weights::load(&args.model, args.decoder_model.as_deref(), args.gpu)?;
     // all states exist before the first runs: making one while others work is where CUDA builds broke before
     let lanes =
-        (0..args.lanes).map(|_| Lane::new(&weights, usize::from(args.threads))).collect::<io::Result<Vec<Lane>>>()?;
+        (0..args.lanes).map(|_| Lane::new(&weights, args.threads)).collect::<io::Result<Vec<Lane>>>()?;
     let responses = Mutex::new(responses);
     say(
         &responses,

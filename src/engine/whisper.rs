@@ -1,21 +1,21 @@
-//! whisper.cpp through whisper-rs: weights, lanes, and the parameters of one window. Whatever reaches the C++ code is
-//! validated here, because it answers wrong values with aborts and hangs.
+//! A window in, its text out: what Whisper does with a window, step by step, on one lane. Whatever reaches the C++ code
+//! is validated here, because it answers wrong values with aborts and hangs.
 
 use std::ffi::c_int;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState, get_lang_id,
-    get_lang_str,
-};
+use whisper_rs::{get_lang_id, get_lang_str};
 
+use super::greedy;
+use super::native::{BeamSearch, Context, State, Token};
+use super::spectrogram::{Analyser, MAX_FRAMES, Spectrogram};
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::job::Task;
 use crate::transcribe::wire::{Piece, WindowOptions, WindowText};
 
-/// whisper.cpp reads beyond its input below 200 samples and says nothing below 0.1 s; a second is safe.
+/// A second: below a few tenths the model hears nothing.
 const MIN_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 
 /// Encoder positions a second: 10 ms mel frames, convolved with stride 2.
@@ -31,55 +31,69 @@ const MIN_AUDIO_CTX: usize = 256;
 const MAX_PROMPT_TOKENS: usize = 200;
 
 /// Text tokens a window may take: 30 s of the fastest speech is about 150.
-const MAX_TOKENS: c_int = 220;
+const MAX_TOKENS: usize = 220;
 
 /// The loaded model.
 pub struct Weights {
-    context: Arc<WhisperContext>,
+    encoder: Arc<Context>,
+    decoder: Arc<Context>,
     on_gpu: bool,
 }
 
 impl Weights {
-    /// Loads a ggml file onto the CPU or GPU `gpu`.
+    /// Loads a ggml file onto the CPU or GPU `gpu`. `decoder` is another file of the same model to decode with: encoding
+    /// is limited by arithmetic, decoding by how many bytes of weights are read for each token.
     ///
     /// # Errors
     /// Whisper.cpp's refusal, naming the file; the reason is in the log lines before it.
-    pub fn load(model: &Path, gpu: Option<u8>) -> io::Result<Self> {
-        let mut params = WhisperContextParameters::new();
-        params.use_gpu(gpu.is_some()).gpu_device(c_int::from(gpu.unwrap_or(0)));
-        // half of the time on a CPU goes into it, on a GPU it saves as much: ARCHITECTURE.md has the figures
-        params.flash_attn(gpu.is_some());
-        let context = WhisperContext::new_with_params(model, params)
-            .map_err(|e| io::Error::other(format!("failed to load {}: {e}", model.display())))?;
-        Ok(Self { context: Arc::new(context), on_gpu: gpu.is_some() })
+    pub fn load(model: &Path, decoder: Option<&Path>, gpu: Option<u8>) -> io::Result<Self> {
+        let encoder = Arc::new(Context::load(model, gpu)?);
+        let decoder = match decoder {
+            Some(path) => Arc::new(Context::load(path, gpu)?),
+            None => encoder.clone(),
+        };
+        if decoder.vocabulary() != encoder.vocabulary() || decoder.audio_ctx() != encoder.audio_ctx() {
+            return Err(io::Error::other(format!("the decoder's weights are not those of {}", model.display())));
+        }
+        Ok(Self { encoder, decoder, on_gpu: gpu.is_some() })
     }
 
     /// Whether the model knows languages other than English.
     pub fn is_multilingual(&self) -> bool {
-        self.context.is_multilingual()
+        self.encoder.is_multilingual()
     }
 }
 
 /// One Whisper state; transcribes a window at a time.
 pub struct Lane {
-    context: Arc<WhisperContext>,
-    state: WhisperState,
-    threads: usize,
+    model: Arc<Context>,
+    state: State,
+    analyser: Analyser,
+    /// What no text begins with: nothing, and a blank.
+    no_beginning: Vec<Token>,
     cut_audio_ctx: bool,
 }
+
+/// Tokens with their probabilities and log probabilities.
+type Tokens = Vec<(Token, f32, f32)>;
 
 impl Lane {
     /// A lane on the given weights.
     ///
     /// # Errors
     /// No memory for its buffers.
-    pub fn new(weights: &Weights, threads: usize) -> io::Result<Self> {
-        let state = weights
-            .context
-            .create_state()
-            .map_err(|e| io::Error::other(format!("failed to make a lane (is there memory for it?): {e}")))?;
-        // a GPU gains little from a shorter encoder and reallocates its graphs for each new length
-        Ok(Self { context: weights.context.clone(), state, threads: threads.max(1), cut_audio_ctx: !weights.on_gpu })
+    pub fn new(weights: &Weights, threads: u8) -> io::Result<Self> {
+        let model = weights.encoder.clone();
+        let mut no_beginning = model.tokenize(" ").map_err(io::Error::other)?;
+        no_beginning.push(model.end_of_text());
+        Ok(Self {
+            state: State::new(weights.encoder.clone(), weights.decoder.clone(), threads)?,
+            analyser: Analyser::new(model.mels()),
+            no_beginning,
+            // a GPU gains little from a shorter encoder and reallocates its graphs for each new length
+            cut_audio_ctx: !weights.on_gpu,
+            model,
+        })
     }
 
     /// Transcribes one window.
@@ -88,126 +102,116 @@ impl Lane {
     /// A sentence saying what whisper.cpp refused; the lane stays usable.
     pub fn transcribe(&mut self, samples: &[f32], options: &WindowOptions) -> Result<WindowText, String> {
         let pcm = clean(samples);
-        let (language, probability) = self.language(&pcm, options)?;
+        let window = self.analyser.analyse(&pcm, MAX_FRAMES)?;
         let prompt = self.prompt_tokens(options)?;
-        let mut params = self.params(&pcm, options);
-        params.set_language(Some(language));
-        params.set_tokens(&prompt);
-        self.state.full(params, &pcm).map_err(|e| format!("whisper failed on a window: {e}"))?;
-        let mut text = self.text();
-        text.language = language.to_owned();
-        text.language_probability = probability;
-        text.no_speech_prob = self.no_speech_prob().map_err(|e| format!("whisper failed after a window: {e}"))?;
-        Ok(text)
-    }
-
-    /// Probability that the window just transcribed holds no speech, as OpenAI's code defines it: of the no-speech token
-    /// right after the start token. whisper.cpp 1.8.3 reads it from a row of logits that it has not computed.
-    fn no_speech_prob(&mut self) -> Result<f32, WhisperError> {
-        self.state.decode(&[self.context.token_sot()], 0, self.threads)?;
-        let logits = self.state.get_logits()?;
-        let Some(no_speech) = usize::try_from(self.context.token_nosp()).ok().and_then(|id| logits.get(id)) else {
-            return Ok(0.0);
-        };
-        let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = logits.iter().map(|logit| (logit - top).exp()).sum();
-        Ok((no_speech - top).exp() / sum)
-    }
-
-    fn params<'a, 'b>(&self, pcm: &[f32], options: &WindowOptions) -> FullParams<'a, 'b> {
-        // whisper.cpp draws beam candidates at random: only greedy decoding gives the same text twice
-        let mut params = FullParams::new(if options.beam_size > 1 {
-            SamplingStrategy::BeamSearch { beam_size: c_int::from(options.beam_size.min(8)), patience: -1.0 }
+        let cut = self.cut_audio_ctx && !options.careful;
+        let audio_ctx = if cut { audio_ctx(pcm.len(), self.model.audio_ctx()) } else { 0 };
+        self.state.encode(&window, audio_ctx)?;
+        let (language, language_probability) = self.language(options)?;
+        let start = self.start(&prompt);
+        let logits = self.state.decode(&start, 0)?;
+        let no_speech_prob = greedy::probability(logits, self.model.no_speech());
+        let code = get_lang_str(language).ok_or_else(|| format!("unknown language number {language}"))?;
+        let tokens = if options.beam_size > 1 {
+            self.search(&window, options, code, &prompt)?
         } else {
-            SamplingStrategy::Greedy { best_of: 1 }
-        });
-        params.set_n_threads(self.threads as c_int);
-        params.set_translate(options.task == Task::Translate);
-        // windows of one job run in parallel: there is no context to carry
-        params.set_no_context(true);
-        // with timestamp tokens whisper.cpp ends a window at the last one it believes and loses what follows; times
-        // come from the window's speech spans instead (transcribe::placement)
-        params.set_no_timestamps(true);
-        params.set_single_segment(true);
-        params.set_max_tokens(MAX_TOKENS);
-        params.set_suppress_blank(true);
-        params.set_temperature(0.0);
-        // no fallback to sampling: it is not repeatable, and costs up to six decodes where a doubtful window gets one
-        // second look (transcribe::guard)
-        params.set_temperature_inc(0.0);
-        params.set_entropy_thold(2.4);
-        params.set_logprob_thold(-1.0);
-        // its own probability is stale (see no_speech_prob): transcribe::guard judges instead
-        params.set_no_speech_thold(1.1);
-        params.set_print_special(false);
-        params.set_print_progress(false);
-        params.set_print_realtime(false);
-        params.set_print_timestamps(false);
-        if self.cut_audio_ctx && !options.careful {
-            params.set_audio_ctx(audio_ctx(pcm.len(), self.context.n_audio_ctx()));
-        }
-        params
+            self.choose(&self.task(language, options.task), start.len())?
+        };
+        let text = self.text(&tokens);
+        Ok(WindowText { language: code.to_owned(), language_probability, no_speech_prob, ..text })
     }
 
-    fn language(&mut self, pcm: &[f32], options: &WindowOptions) -> Result<(&'static str, Option<f32>), String> {
-        if !self.context.is_multilingual() {
-            return Ok(("en", None));
+    /// The prompt, and the token that starts a transcript. What follows it tells whether there is speech, and in which
+    /// language.
+    fn start(&self, prompt: &[Token]) -> Vec<Token> {
+        let before = if prompt.is_empty() { None } else { Some(self.model.previous()) };
+        before.into_iter().chain(prompt.iter().copied()).chain([self.model.start()]).collect()
+    }
+
+    /// What follows the start: how to go on.
+    fn task(&self, language: c_int, task: Task) -> Vec<Token> {
+        let task = match task {
+            Task::Transcribe => self.model.transcribe(),
+            Task::Translate => self.model.translate(),
+        };
+        let multilingual = [self.model.language(language), task];
+        let task = if self.model.is_multilingual() { &multilingual[..] } else { &[] };
+        // with timestamp tokens the model ends a window at the last one it believes and loses what follows; times come
+        // from the window's speech spans instead (transcribe::placement)
+        task.iter().copied().chain([self.model.no_timestamps()]).collect()
+    }
+
+    /// The most probable text. No fallback to sampling: it is not repeatable, and costs up to six decodes where a
+    /// doubtful window gets one second look (transcribe::guard).
+    fn choose(&mut self, task: &[Token], mut past: usize) -> Result<Tokens, String> {
+        let end_of_text = self.model.end_of_text();
+        let mut tokens = Tokens::new();
+        let mut next = task.to_vec();
+        while tokens.len() < MAX_TOKENS {
+            let logits = self.state.decode(&next, past)?;
+            past += next.len();
+            let forbidden = if tokens.is_empty() { &self.no_beginning[..] } else { &[] };
+            let choice = greedy::choose(logits, end_of_text, forbidden).ok_or("whisper computed no probabilities")?;
+            if choice.token == end_of_text {
+                break;
+            }
+            tokens.push((choice.token, choice.logprob.exp(), choice.logprob));
+            next = vec![choice.token];
+        }
+        Ok(tokens)
+    }
+
+    /// whisper.cpp draws beam candidates at random: only greedy decoding gives the same text twice.
+    fn search(
+        &mut self,
+        window: &Spectrogram,
+        options: &WindowOptions,
+        language: &str,
+        prompt: &[Token],
+    ) -> Result<Tokens, String> {
+        let translate = options.task == Task::Translate;
+        let search = BeamSearch { width: options.beam_size, prompt, language, translate, max_tokens: MAX_TOKENS };
+        self.state.search(window, &search)
+    }
+
+    /// Whisper's number of the language: the one asked for, or the most probable after the start.
+    fn language(&mut self, options: &WindowOptions) -> Result<(c_int, Option<f32>), String> {
+        let number = |code: &str| get_lang_id(code).ok_or_else(|| format!("unknown language {code:?}"));
+        if !self.model.is_multilingual() {
+            return Ok((number("en")?, None));
         }
         if let Some(code) = &options.language {
-            let id = get_lang_id(&code.replace('\0', "")).ok_or_else(|| format!("unknown language {code:?}"))?;
-            return get_lang_str(id).map(|code| (code, None)).ok_or_else(|| format!("unknown language {code:?}"));
+            return Ok((number(&code.replace('\0', ""))?, None));
         }
-        self.detect(pcm)
+        let logits = self.state.decode(&[self.model.start()], 0)?;
+        // models before large-v3 know a language less than whisper.cpp
+        let languages = self.model.language(0)..self.model.translate();
+        let (id, p) = greedy::most_probable_of(logits, languages).ok_or("whisper heard no language")?;
+        Ok((c_int::try_from(id).unwrap_or_default(), Some(p)))
     }
 
-    fn detect(&mut self, pcm: &[f32]) -> Result<(&'static str, Option<f32>), String> {
-        let failed = |e| format!("whisper failed to compute the spectrogram: {e}");
-        self.state.pcm_to_mel(pcm, self.threads).map_err(failed)?;
-        let (id, probabilities) = self
-            .state
-            .lang_detect(0, self.threads)
-            .map_err(|e| format!("whisper failed to detect the language: {e}"))?;
-        let probability = usize::try_from(id).ok().and_then(|id| probabilities.get(id)).copied();
-        Ok((get_lang_str(id).unwrap_or("en"), probability))
-    }
-
-    fn prompt_tokens(&self, options: &WindowOptions) -> Result<Vec<c_int>, String> {
+    fn prompt_tokens(&self, options: &WindowOptions) -> Result<Vec<Token>, String> {
         let Some(prompt) = options.prompt.as_ref().map(|p| p.replace('\0', " ")).filter(|p| !p.trim().is_empty())
         else {
             return Ok(Vec::new());
         };
-        // a token is at least a byte
-        let mut tokens = self
-            .context
-            .tokenize(&prompt, prompt.len() + 1)
-            .map_err(|e| format!("whisper failed to read the prompt: {e}"))?;
+        let mut tokens = self.model.tokenize(&prompt)?;
         // the end of a prompt counts most
         let surplus = tokens.len().saturating_sub(MAX_PROMPT_TOKENS);
         tokens.drain(..surplus);
         Ok(tokens)
     }
 
-    fn text(&self) -> WindowText {
-        let end_of_text = self.context.token_eot();
-        let mut text = WindowText::default();
+    fn text(&self, tokens: &Tokens) -> WindowText {
         let mut pieces = Pieces::default();
-        let (mut log_probs, mut tokens) = (0.0f64, 0u32);
-        for segment in self.state.as_iter() {
-            for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
-                let data = token.token_data();
-                if data.id >= end_of_text {
-                    continue;
-                }
-                log_probs += f64::from(data.plog);
-                tokens += 1;
-                if let Ok(bytes) = token.to_bytes() {
-                    pieces.push(bytes, data.p);
-                }
-            }
+        let (mut log_probs, mut count) = (0.0f64, 0u32);
+        for (token, p, logprob) in tokens.iter().filter(|(token, ..)| *token < self.model.end_of_text()) {
+            log_probs += f64::from(*logprob);
+            count += 1;
+            pieces.push(self.model.bytes(*token), *p);
         }
-        text.avg_logprob = if tokens == 0 { 0.0 } else { (log_probs / f64::from(tokens)) as f32 };
-        text.pieces = pieces.finish();
-        text
+        let avg_logprob = if count == 0 { 0.0 } else { (log_probs / f64::from(count)) as f32 };
+        WindowText { avg_logprob, pieces: pieces.finish(), ..WindowText::default() }
     }
 }
 

@@ -1,0 +1,108 @@
+//! Which token comes next: the most probable one. The same logits give the same text, in any lane of any worker.
+
+use super::native::Token;
+
+/// A token and how sure the model is of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// Its number.
+    pub token: Token,
+    /// Natural logarithm of its probability among the tokens that were allowed.
+    pub logprob: f32,
+}
+
+/// Beyond this distance from the greatest logit (a billionth of its probability) all of a vocabulary together add less
+/// than 0.0001.
+const NEGLIGIBLE: f32 = 20.7;
+
+/// Logits looked at together; the compiler makes vector instructions of it.
+const LANES: usize = 16;
+
+/// The most probable of the text tokens and the end of text: of the first `end_of_text + 1`. `forbidden` ones count as
+/// impossible.
+pub fn choose(logits: &[f32], end_of_text: Token, forbidden: &[Token]) -> Option<Choice> {
+    let allowed = logits.get(..usize::try_from(end_of_text).ok()? + 1)?;
+    if forbidden.is_empty() {
+        return most_probable(allowed);
+    }
+    let mut allowed = allowed.to_vec();
+    for token in forbidden {
+        if let Some(logit) = usize::try_from(*token).ok().and_then(|index| allowed.get_mut(index)) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+    most_probable(&allowed)
+}
+
+fn most_probable(logits: &[f32]) -> Option<Choice> {
+    let top = greatest(logits);
+    let token = logits.iter().position(|logit| *logit == top)?;
+    Some(Choice { token: Token::try_from(token).ok()?, logprob: top - log_sum_exp(logits) })
+}
+
+/// The probability of one token among all.
+pub fn probability(logits: &[f32], token: Token) -> f32 {
+    let logit = usize::try_from(token).ok().and_then(|index| logits.get(index));
+    logit.map_or(0.0, |logit| (logit - log_sum_exp(logits)).exp())
+}
+
+/// The index of the greatest of some tokens' logits, and its probability among them.
+pub fn most_probable_of(logits: &[f32], tokens: impl Iterator<Item = Token>) -> Option<(usize, f32)> {
+    let some: Option<Vec<f32>> =
+        tokens.map(|token| usize::try_from(token).ok().and_then(|index| logits.get(index)).copied()).collect();
+    let choice = most_probable(&some?)?;
+    Some((usize::try_from(choice.token).ok()?, choice.logprob.exp()))
+}
+
+fn log_sum_exp(logits: &[f32]) -> f32 {
+    let top = greatest(logits);
+    let near = logits.iter().filter(|logit| **logit > top - NEGLIGIBLE);
+    top + near.map(|logit| (logit - top).exp()).sum::<f32>().ln()
+}
+
+fn greatest(logits: &[f32]) -> f32 {
+    let (rows, rest) = logits.as_chunks::<LANES>();
+    let mut top = [f32::NEG_INFINITY; LANES];
+    for row in rows {
+        for (top, logit) in top.iter_mut().zip(row) {
+            *top = if *logit > *top { *logit } else { *top };
+        }
+    }
+    top.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities of a vocabulary of three texts, the end of text (3) and two special tokens.
+    fn logits(probabilities: [f32; 6]) -> Vec<f32> {
+        probabilities.iter().map(|p| p.ln() + 5.0).collect()
+    }
+
+    #[test]
+    fn the_most_probable_text_is_chosen_whatever_special_tokens_say() {
+        let choice = choose(&logits([0.1, 0.3, 0.0, 0.1, 0.4, 0.1]), 3, &[]).map(|c| (c.token, c.logprob.exp()));
+        assert!(matches!(choice, Some((1, p)) if (p - 0.6).abs() < 1e-5), "{choice:?}");
+    }
+
+    #[test]
+    fn a_forbidden_token_is_not_chosen_and_does_not_count() {
+        let choice = choose(&logits([0.1, 0.3, 0.2, 0.1, 0.2, 0.1]), 3, &[1, 3]).map(|c| (c.token, c.logprob.exp()));
+        assert!(matches!(choice, Some((2, p)) if (p - 2.0 / 3.0).abs() < 1e-5), "{choice:?}");
+    }
+
+    #[test]
+    fn probabilities_are_among_all_or_among_some() {
+        let logits = logits([0.1, 0.3, 0.2, 0.1, 0.2, 0.1]);
+        assert!((probability(&logits, 4) - 0.2).abs() < 1e-5);
+        let choice = most_probable_of(&logits, 3..=5);
+        assert!(matches!(choice, Some((1, p)) if (p - 0.5).abs() < 1e-5), "{choice:?}");
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_choose_nothing() {
+        assert_eq!(choose(&[f32::NAN; 40], 3, &[]), None);
+        assert_eq!(choose(&[], 3, &[]), None);
+    }
+}
