@@ -75,6 +75,8 @@ pub struct FinishedWindow {
     /// What was heard, after the guards.
     #[serde(with = "compact")]
     pub text: WindowText,
+    /// How much was heard at first: what later windows are compared with.
+    pub letters: u32,
     /// The guards dropped its text.
     pub dropped: bool,
     /// It was looked at twice.

@@ -15,6 +15,7 @@ use wire::{EngineInfo, WindowOptions, WindowText};
 
 pub mod child;
 pub mod guard;
+pub mod pace;
 pub mod placement;
 pub mod scheduler;
 pub mod supervisor;

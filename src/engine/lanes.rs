@@ -20,8 +20,7 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     let started = Instant::now();
     let weights = Weights::load(&args.model, args.decoder_model.as_deref(), args.gpu)?;
     // all states exist before the first runs: making one while others work is where CUDA builds broke before
-    let lanes =
-        (0..args.lanes).map(|_| Lane::new(&weights, args.threads)).collect::<io::Result<Vec<Lane>>>()?;
+    let lanes = (0..args.lanes).map(|_| Lane::new(&weights, args.threads)).collect::<io::Result<Vec<Lane>>>()?;
     let responses = Mutex::new(responses);
     say(
         &responses,

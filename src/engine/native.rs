@@ -139,8 +139,7 @@ impl Context {
         let mut tokens = vec![0; text.len() + 1];
         let room = c_int::try_from(tokens.len()).map_err(|_| "a prompt of gigabytes".to_owned())?;
         // SAFETY: the text ends with a NUL, and `room` is how many tokens fit
-        let count =
-            unsafe { sys::whisper_tokenize(self.raw.as_ptr(), bytes.as_ptr(), tokens.as_mut_ptr(), room) };
+        let count = unsafe { sys::whisper_tokenize(self.raw.as_ptr(), bytes.as_ptr(), tokens.as_mut_ptr(), room) };
         tokens.truncate(usize::try_from(count).unwrap_or_default());
         Ok(tokens)
     }
@@ -188,7 +187,8 @@ impl State {
     pub fn new(encoder: Arc<Context>, decoder: Arc<Context>, threads: u8) -> io::Result<Self> {
         // SAFETY: the context is alive
         let raw = unsafe { sys::whisper_init_state(encoder.raw.as_ptr()) };
-        let raw = NonNull::new(raw).ok_or_else(|| io::Error::other("failed to make a lane (is there memory for it?)"))?;
+        let raw =
+            NonNull::new(raw).ok_or_else(|| io::Error::other("failed to make a lane (is there memory for it?)"))?;
         // 0 threads abort
         Ok(Self { raw, encoder, decoder, threads: c_int::from(threads.max(1)), audio_ctx: 0 })
     }
@@ -203,9 +203,8 @@ impl State {
             self.limit_encoder(audio_ctx)?;
         }
         // SAFETY: context and state are alive, and the state is not shared
-        let code = unsafe {
-            sys::whisper_encode_with_state(self.encoder.raw.as_ptr(), self.raw.as_ptr(), 0, self.threads)
-        };
+        let code =
+            unsafe { sys::whisper_encode_with_state(self.encoder.raw.as_ptr(), self.raw.as_ptr(), 0, self.threads) };
         if code == 0 { Ok(()) } else { Err(format!("whisper failed to encode a window: code {code}")) }
     }
 

@@ -102,8 +102,8 @@ fn is_retyped(tensor: &Tensor) -> bool {
 
 fn size_of_copy(model: &Model, contents: &Contents, storage: Storage) -> u64 {
     let retyped = contents.tensors.values().filter(|tensor| is_retyped(tensor));
-    let (before, after) = retyped
-        .fold((0, 0), |(before, after), tensor| (before + tensor.bytes, after + storage.bytes(tensor.bytes)));
+    let (before, after) =
+        retyped.fold((0, 0), |(before, after), tensor| (before + tensor.bytes, after + storage.bytes(tensor.bytes)));
     model.size_bytes - before + after
 }
 

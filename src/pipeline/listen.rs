@@ -17,6 +17,7 @@ use crate::audio::{self, AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::FinishedWindow;
 use crate::fault::{Code, Fault};
 use crate::transcribe::Transcriber;
+use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Language, Quality, Segment};
@@ -24,6 +25,7 @@ use crate::worker::Control;
 use answer::Answer;
 
 mod answer;
+mod parts;
 
 /// Windows decoded ahead of those with the engine.
 const DECODED_AHEAD: usize = 2;
@@ -99,12 +101,14 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
     let what = name.clone();
     let decoding = tokio::task::spawn_blocking(move || decode(&path, &what, &audio, &sender));
     let session = Arc::new(engine.session());
-    let mut answers = FuturesOrdered::new();
+    // windows listened to, and those of them that may be listened to again; both in order
+    let (mut answers, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new());
+    let mut pace = Pace::default();
     let mut heard = Heard::default();
     let mut first_window = None;
     let mut decoded_all = false;
     let detects = options.language.is_none() && engine.info().multilingual;
-    while !decoded_all || !answers.is_empty() {
+    while !decoded_all || !answers.is_empty() || !settled.is_empty() {
         // until the first answer has told the language the others wait
         let room = if detects && options.language.is_none() { 1 } else { engine.lanes() * 2 };
         tokio::select! {
@@ -112,16 +116,23 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             () = abort.cancelled() => {
                 if let Some(resume) = &resume {
                     session.withdraw();
-                    while let Some(answer) = answers.next().await {
+                    // a withdrawn window's answer is an error
+                    while let Some(Ok(answer)) = answers.next().await {
+                        let answer: Answer = answer;
+                        // one to be listened to again is not finished
+                        if !pace.is_short(answer.letters, answer.speech_secs()) {
+                            resume.tell(answer);
+                        }
+                    }
+                    while let Some(answer) = settled.next().await {
                         let answer: Result<Answer, Fault> = answer;
-                        // a withdrawn window's is an error
                         answer.into_iter().for_each(|answer| resume.tell(answer));
                     }
                 }
                 return Err(Fault::Interrupted);
             }
-            Some(answer) = answers.next() => {
-                let answer = answer.map_err(|fault| naming(fault, &name))?;
+            Some(answer) = settled.next() => {
+                let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
                 heard.take(&answer);
                 if detects && options.language.is_none() && !answer.dropped {
                     options.language = Some(answer.text.language.clone());
@@ -133,7 +144,16 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     resume.tell(answer);
                 }
             }
-            window = windows.recv(), if !decoded_all && answers.len() < room => match window {
+            Some(answer) = answers.next() => {
+                let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
+                let short = pace.is_short(answer.letters, answer.speech_secs());
+                settled.push_back(if short && !answer.saved {
+                    Either::Right(answer::listen_to_parts(session.clone(), answer, options.clone()))
+                } else {
+                    Either::Left(ready(Ok(answer)))
+                });
+            }
+            window = windows.recv(), if !decoded_all && answers.len() + settled.len() < room => match window {
                 Some(window) => {
                     first_window.get_or_insert_with(Instant::now);
                     answers.push_back(match saved(resume.as_mut(), window) {

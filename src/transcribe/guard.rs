@@ -84,6 +84,19 @@ pub fn clean(text: WindowText) -> WindowText {
     WindowText { pieces, ..text }
 }
 
+/// The texts of a window's parts as the window's, whose language and no-speech probability stand.
+pub fn join(whole: WindowText, parts: impl Iterator<Item = WindowText>) -> WindowText {
+    let mut joined = WindowText { pieces: Vec::new(), ..whole };
+    let mut log_probs = 0.0;
+    for part in parts {
+        log_probs += part.avg_logprob * part.pieces.len() as f32;
+        joined.pieces.extend(part.pieces);
+        joined.busy_ms = joined.busy_ms.saturating_add(part.busy_ms);
+    }
+    joined.avg_logprob = log_probs / joined.pieces.len().max(1) as f32;
+    joined
+}
+
 fn without_annotations(pieces: Vec<Piece>) -> Vec<Piece> {
     let mut kept = Vec::with_capacity(pieces.len());
     let mut open: Option<(char, Vec<Piece>)> = None;

@@ -111,6 +111,11 @@ fn spoken_length(word: &str) -> f64 {
     letters + 1.0
 }
 
+/// How much a text is to say: letters, with one more for each word, as the words' lengths are reckoned.
+pub fn letters(pieces: &[Piece]) -> u32 {
+    words_of(pieces).iter().map(|token| token.weight).sum::<f64>() as u32
+}
+
 fn ends_sentence(word: &str) -> bool {
     word.trim_end_matches(['"', '\'', '”', '’', ')', ']', '»']).ends_with(['.', '?', '!', '…', '。', '？', '！'])
 }
