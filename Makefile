@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs interruption-cost bench-peers build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -53,6 +53,23 @@ bench-peers: model
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
+
+## make bench-memory  peak memory for ten minutes and for ten hours of speech: make bench-memory [ENGINE=real]
+ENGINE ?= scripted
+bench-memory: model
+	@scripts/install-packages test
+	$(CARGO) build --release --example scripted_engine
+	@benches/memory.py --engine $(ENGINE) --model $(MODEL)
+
+## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
+bench-fairness: model
+	@$(WORKER) bench --fairness tests/audio/jfk.flac --model $(MODEL) --models-dir $(MODELS)
+
+## make bench-decode  seconds of audio decoded per second of one core, per format
+bench-decode:
+	@scripts/install-packages build
+	@scripts/install-packages test
+	$(CARGO) bench --bench decode
 
 ## make lint     formatting, clippy, docs, scripts, licences, invariants, documents
 lint: check

@@ -6,12 +6,16 @@
 //! | `exit` | ends with status 0 without an answer |
 //! | `garbage` | writes what is no frame |
 //! | `hang` | never answers this window; answers the others |
+//! | `slow` | "all is well", after 50 ms |
 //! | anything else | "all is well" |
 //!
-//! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready.
+//! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready; with `SCRIPTED_ENGINE=talkative` it
+//! answers with as many words as people say in a window, for measuring what they cost.
 
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
 
 use transcription_worker::transcribe::wire::{
     EngineInfo, PROTOCOL, Piece, Request, Response, WindowText, read_frame, write_frame,
@@ -20,11 +24,24 @@ use transcription_worker::transcribe::wire::{
 /// Windows at a time: as many as the jobs that the tests send at once.
 const LANES: usize = 4;
 
+/// What `slow` takes.
+const SLOW: Duration = Duration::from_millis(50);
+
+/// Half a minute of speech, 80 words: the beginning of the Gettysburg Address.
+const TALK: &str = "Four score and seven years ago our fathers brought forth on this continent, a new nation, conceived \
+    in Liberty, and dedicated to the proposition that all men are created equal. Now we are engaged in a great civil \
+    war, testing whether that nation, or any nation so conceived and so dedicated, can long endure. We are met on a \
+    great battle-field of that war. We have come to dedicate a portion of that field, as a final resting place.";
+
+/// Whisper's tokens of English: words that are longer come in several.
+const TOKEN_LETTERS: usize = 7;
+
 fn main() -> ExitCode {
-    if std::env::var_os("SCRIPTED_ENGINE").is_some_and(|mode| mode == "broken") {
+    let mode = std::env::var("SCRIPTED_ENGINE").unwrap_or_default();
+    if mode == "broken" {
         return ExitCode::FAILURE;
     }
-    match serve() {
+    match serve(if mode == "talkative" { TALK } else { "all is well" }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the scripted engine ends: {error}");
@@ -33,7 +50,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve() -> io::Result<()> {
+fn serve(talk: &str) -> io::Result<()> {
     let (mut windows, mut answers) = (BufReader::new(io::stdin().lock()), io::stdout().lock());
     let backend = "scripted".to_owned();
     let info = EngineInfo { protocol: PROTOCOL, multilingual: false, backend, lanes: LANES, load_ms: 0 };
@@ -47,14 +64,23 @@ fn serve() -> io::Result<()> {
                 answers.flush()?;
             }
             Some("hang") => {}
-            _ => write_frame(&mut answers, &Response::Done { id, text: text() }, &[])?,
+            prompt => {
+                if prompt == Some("slow") {
+                    sleep(SLOW);
+                }
+                write_frame(&mut answers, &Response::Done { id, text: text(talk) }, &[])?;
+            }
         }
     }
     Ok(())
 }
 
-fn text() -> WindowText {
-    let pieces = [" all", " is", " well"].map(|word| Piece { text: word.to_owned(), p: 0.9 }).to_vec();
+fn text(talk: &str) -> WindowText {
+    let mut pieces = Vec::new();
+    for word in talk.split_whitespace() {
+        let letters: Vec<char> = format!(" {word}").chars().collect();
+        pieces.extend(letters.chunks(TOKEN_LETTERS + 1).map(|token| Piece { text: token.iter().collect(), p: 0.9 }));
+    }
     WindowText {
         language: "en".to_owned(),
         no_speech_prob: 0.01,

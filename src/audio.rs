@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use self::streams::Sink;
 use crate::fault::Fault;
 use crate::job::Channels;
 use crate::transcript::{AudioRef, Warning};
@@ -20,7 +21,7 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
 /// version before are then ignored.
-pub const WINDOWING: u32 = 1;
+pub const WINDOWING: u32 = 2;
 
 /// How to read a file.
 #[derive(Debug, Clone)]
@@ -83,5 +84,19 @@ pub fn read_windows(
     options: &AudioOptions,
     emit: &mut dyn FnMut(Window) -> ControlFlow<()>,
 ) -> Result<AudioReport, Fault> {
-    decode::read_windows(path, name, options, emit)
+    decode::read(path, name, options, Sink::Windows(emit))
+}
+
+/// The first half of [`read_windows`] by itself, for measuring it: decodes, mixes and resamples `path` to 16 kHz, handing
+/// all samples to `take`, speech or not.
+///
+/// # Errors
+/// As [`read_windows`].
+pub fn read_samples(
+    path: &Path,
+    name: &str,
+    options: &AudioOptions,
+    take: &mut dyn FnMut(&[f32]),
+) -> Result<AudioReport, Fault> {
+    decode::read(path, name, options, Sink::Samples(take))
 }

@@ -215,7 +215,10 @@ impl Pipeline {
         listening.resume = Some(Resume { known: keeper.known(), finished });
         let listened = listen::listen(listening, &self.transcriber, control);
         match tokio::join!(listened, keeper.attend(windows, control)) {
-            (Ok(heard), ()) => Ok((heard, Some(keeper))),
+            (Ok(heard), ()) => {
+                keeper.forget();
+                Ok((heard, Some(keeper)))
+            }
             (Err(fault), ()) => {
                 match fault {
                     Fault::Interrupted | Fault::Transient(_) => keeper.hand_over(control).await,
@@ -262,7 +265,8 @@ pub fn assemble(
     tidy(&mut segments, heard.report.audio.duration);
     if !words {
         for segment in &mut segments {
-            segment.words.clear();
+            // `clear` would keep their memory until the job ends
+            segment.words = Vec::new();
         }
     }
     let status = if heard.report.warnings.is_empty() { Status::Completed } else { Status::Partial };

@@ -1,10 +1,9 @@
 //! Which decoder reads a file: the built-in ones, or `ffmpeg` where they cannot and it may be used.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::streams::Streams;
-use super::{AudioOptions, AudioReport, Window, codecs, ffmpeg};
+use super::streams::{Sink, Streams};
+use super::{AudioOptions, AudioReport, codecs, ffmpeg};
 use crate::fault::{Code, Fault, Problem};
 
 #[cfg(test)]
@@ -32,14 +31,9 @@ impl Failure {
     }
 }
 
-/// See [`super::read_windows`].
-pub fn read_windows(
-    path: &Path,
-    name: &str,
-    options: &AudioOptions,
-    emit: &mut dyn FnMut(Window) -> ControlFlow<()>,
-) -> Result<AudioReport, Fault> {
-    let mut streams = Streams::new(name, options, emit);
+/// See [`super::read_windows`] and [`super::read_samples`].
+pub fn read<'a>(path: &Path, name: &'a str, options: &'a AudioOptions, sink: Sink<'a>) -> Result<AudioReport, Fault> {
+    let mut streams = Streams::new(name, options, sink);
     let problem = match codecs::decode(path, &mut streams) {
         Ok(report) => return Ok(report),
         Err(Failure::Fault(fault)) => return Err(fault),

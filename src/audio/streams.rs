@@ -12,15 +12,25 @@ use crate::job::Channels;
 /// More channels than any recording of speech has; a header that claims more is broken.
 pub const MAX_CHANNELS: usize = 32;
 
+/// Where streams end.
+pub enum Sink<'a> {
+    /// Each window as soon as it is complete.
+    Windows(&'a mut dyn FnMut(Window) -> ControlFlow<()>),
+    /// 16 kHz samples as they come, all of them, and no search for speech. Several channels come in turns.
+    Samples(&'a mut dyn FnMut(&[f32])),
+}
+
 /// What a decoder pushes into.
 pub struct Streams<'a> {
     name: &'a str,
     options: &'a AudioOptions,
-    emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>,
+    sink: Sink<'a>,
     /// One, or one per channel.
     lanes: Vec<Lane>,
     /// Scratch: the mix of the frames at hand.
     mixed: Vec<f32>,
+    /// Scratch: what the resampler made of it.
+    resampled: Vec<f32>,
     windows: u32,
     speech_samples: u64,
     secs: f64,
@@ -37,14 +47,15 @@ struct Lane {
 }
 
 impl<'a> Streams<'a> {
-    /// Streams that end in `emit`. `name` is what errors call the file.
-    pub fn new(name: &'a str, options: &'a AudioOptions, emit: &'a mut dyn FnMut(Window) -> ControlFlow<()>) -> Self {
+    /// Streams that end in `sink`. `name` is what errors call the file.
+    pub fn new(name: &'a str, options: &'a AudioOptions, sink: Sink<'a>) -> Self {
         Self {
             name,
             options,
-            emit,
+            sink,
             lanes: Vec::new(),
             mixed: Vec::new(),
+            resampled: Vec::new(),
             windows: 0,
             speech_samples: 0,
             secs: 0.0,
@@ -186,17 +197,21 @@ impl<'a> Streams<'a> {
     /// Brings samples through one lane; `None` ends its resampler.
     fn feed(&mut self, index: usize, samples: Option<&[f32]>) -> Result<(), Fault> {
         let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
-        let mut resampled = Vec::new();
+        let resampled = &mut self.resampled;
+        resampled.clear();
         match samples {
-            Some(samples) => lane.resampler.push(samples, &mut resampled),
-            None => lane.resampler.finish(&mut resampled),
+            Some(samples) => lane.resampler.push(samples, resampled),
+            None => lane.resampler.finish(resampled),
         }
         .map_err(|e| Fault::permanent(Code::Internal, format!("failed to resample {}: {e}", self.name)))?;
         // the filter rings above full scale on clipped recordings
         resampled.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
         lane.position += resampled.len() as u64;
         let mut found = Vec::new();
-        lane.segmenter.push(&resampled, &mut found);
+        match &mut self.sink {
+            Sink::Windows(_) => lane.segmenter.push(resampled, &mut found),
+            Sink::Samples(take) => take(resampled),
+        }
         self.emit_all(index, found)
     }
 
@@ -207,7 +222,9 @@ impl<'a> Streams<'a> {
             let channel = if separate { u16::try_from(index).ok() } else { None };
             let window = Window { index: self.windows, channel, pcm, spans };
             self.windows += 1;
-            if (self.emit)(window).is_break() {
+            if let Sink::Windows(emit) = &mut self.sink
+                && emit(window).is_break()
+            {
                 return Err(Fault::Interrupted);
             }
         }

@@ -110,6 +110,12 @@ impl Keeper {
         info!(windows_inferred = self.added, windows_saved = saved, "job interrupted");
     }
 
+    /// Lets go of the windows once the job has all of them: those of ten hours are 10 MB, while the renditions need more.
+    pub fn forget(&mut self) {
+        self.windows.clear();
+        self.unsaved = false;
+    }
+
     /// Removes the checkpoint if there may be one.
     pub async fn remove(&self, control: &Control) {
         if self.may_exist && !control.lease_lost.is_cancelled() {

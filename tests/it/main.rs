@@ -9,6 +9,7 @@ mod e2e;
 // the real binary, when things go wrong: damaged files and messages, AWS failing, the worker stopped or killed
 mod bad_inputs;
 mod engine;
+mod fairness;
 mod faults;
 mod interruptions;
 mod poison;

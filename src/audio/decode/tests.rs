@@ -1,8 +1,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::*;
+use crate::audio::{Window, read_samples, read_windows};
 use crate::job::Channels;
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav");
@@ -237,4 +239,12 @@ fn transport_streams_are_not_misread() {
     let mut packet = [0xFF; 188];
     packet[0] = 0x47;
     assert_eq!(code_of(read_bytes("talk.mp3", &packet.repeat(40), &options())), Code::UnsupportedFormat);
+}
+
+#[test]
+fn all_samples_are_handed_over_where_no_speech_is_looked_for() {
+    let mut samples = 0;
+    let report = read_samples(&clip("flac"), "clip.flac", &options(), &mut |piece| samples += piece.len()).unwrap();
+    assert_eq!(samples, clip_samples().len());
+    assert_eq!(report.audio.speech_duration, 0.0);
 }
