@@ -83,7 +83,7 @@ fn finished(index: u32) -> FinishedWindow {
         ],
         busy_ms: 1234,
     };
-    FinishedWindow { index, shape: u64::MAX - u64::from(index), text, dropped: false, retried: true }
+    FinishedWindow { index, shape: u64::MAX - u64::from(index), text, letters: 7, dropped: false, retried: true }
 }
 
 fn window() -> Window {
