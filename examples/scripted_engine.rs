@@ -6,12 +6,15 @@
 //! | `exit` | ends with status 0 without an answer |
 //! | `garbage` | writes what is no frame |
 //! | `hang` | never answers this window; answers the others |
+//! | `count` | says how many samples it was given |
 //! | anything else | "all is well" |
 //!
-//! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready.
+//! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready. `SCRIPTED_ENGINE_DELAY_MS` is how long it
+//! takes over each window, one after the other.
 
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use transcription_worker::transcribe::wire::{
     EngineInfo, PROTOCOL, Piece, Request, Response, WindowText, read_frame, write_frame,
@@ -38,7 +41,9 @@ fn serve() -> io::Result<()> {
     let backend = "scripted".to_owned();
     let info = EngineInfo { protocol: PROTOCOL, multilingual: false, backend, lanes: LANES, load_ms: 0 };
     write_frame(&mut answers, &Response::Ready(info), &[])?;
-    while let Some((Request { id, options }, _)) = read_frame(&mut windows)? {
+    let delay = std::env::var("SCRIPTED_ENGINE_DELAY_MS").ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    while let Some((Request { id, options }, samples)) = read_frame(&mut windows)? {
+        std::thread::sleep(Duration::from_millis(delay));
         match options.prompt.as_deref() {
             Some("abort") => std::process::abort(),
             Some("exit") => return Ok(()),
@@ -47,20 +52,22 @@ fn serve() -> io::Result<()> {
                 answers.flush()?;
             }
             Some("hang") => {}
-            _ => write_frame(&mut answers, &Response::Done { id, text: text() }, &[])?,
+            Some("count") => say(&mut answers, id, &format!("{} samples", samples.len()))?,
+            _ => say(&mut answers, id, "all is well")?,
         }
     }
     Ok(())
 }
 
-fn text() -> WindowText {
-    let pieces = [" all", " is", " well"].map(|word| Piece { text: word.to_owned(), p: 0.9 }).to_vec();
-    WindowText {
+fn say(answers: &mut impl Write, id: u64, said: &str) -> io::Result<()> {
+    let pieces = said.split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9 });
+    let text = WindowText {
         language: "en".to_owned(),
         no_speech_prob: 0.01,
         avg_logprob: -0.1,
-        pieces,
+        pieces: pieces.collect(),
         busy_ms: 1,
         ..WindowText::default()
-    }
+    };
+    write_frame(answers, &Response::Done { id, text }, &[])
 }
