@@ -39,6 +39,11 @@ wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
 
+## make bad-inputs  every damaged file and message there is, through the whole worker
+bad-inputs: model
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it bad_inputs -- --ignored --nocapture
+
 ## make storm    200 jobs, then 20 of real speech, while workers are killed and AWS fails: SEED=… repeats a storm
 SEED ?= $(shell date +%s)
 storm: model
