@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs storm interruption-cost bench-peers build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs storm fuzz interruption-cost bench-peers build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -43,6 +43,13 @@ wer: model
 bad-inputs: model
 	$(CARGO) test --release --no-run
 	$(CARGO) test --release --test it bad_inputs -- --ignored --nocapture
+
+## make fuzz     any bytes as message, checkpoint and audio, for a minute each: SECS=60
+SECS ?= 60
+fuzz:
+	@scripts/install-packages build
+	@command -v cargo-fuzz >/dev/null || [ -x $$HOME/.cargo/bin/cargo-fuzz ] || $(CARGO) install --locked cargo-fuzz
+	@CARGO=$(CARGO) scripts/fuzz $(SECS)
 
 ## make storm    200 jobs, then 20 of real speech, while workers are killed and AWS fails: SEED=… repeats a storm
 SEED ?= $(shell date +%s)
