@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs storm fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,26 @@ MODEL ?= tiny.en
 wer: model
 	@test -n "$(MANIFEST)" || { echo "usage: make wer MANIFEST=path/to/manifest.json"; exit 64; }
 	@$(WORKER) bench --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS)
+
+## make bad-inputs  every damaged file and message there is, through the whole worker
+bad-inputs: model
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it bad_inputs -- --ignored --nocapture
+
+## make fuzz     any bytes as message, checkpoint and audio, for a minute each: SECS=60
+SECS ?= 60
+fuzz:
+	@scripts/install-packages build
+	@command -v cargo-fuzz >/dev/null || [ -x $$HOME/.cargo/bin/cargo-fuzz ] || $(CARGO) install --locked cargo-fuzz
+	@CARGO=$(CARGO) scripts/fuzz $(SECS)
+
+## make storm    200 jobs, then 20 of real speech, while workers are killed and AWS fails: SEED=… repeats a storm
+SEED ?= $(shell date +%s)
+storm: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --no-run
+	SEED=$(SEED) $(CARGO) test --release --test it storm:: -- --ignored --nocapture --test-threads 1
 
 ## make interruption-cost  what five interruptions of half an hour of speech cost in repeated windows
 interruption-cost: model

@@ -7,10 +7,12 @@
 //! | `garbage` | writes what is no frame |
 //! | `hang` | never answers this window; answers the others |
 //! | `slow` | "all is well", after 50 ms |
+//! | `count` | says how many samples it was given |
 //! | anything else | "all is well" |
 //!
 //! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready; with `SCRIPTED_ENGINE=talkative` it
-//! answers with as many words as people say in a window, for measuring what they cost.
+//! answers with as many words as people say in a window, for measuring what they cost. `SCRIPTED_ENGINE_DELAY_MS` is how
+//! long it takes over each window, one after the other.
 
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
@@ -55,7 +57,9 @@ fn serve(talk: &str) -> io::Result<()> {
     let backend = "scripted".to_owned();
     let info = EngineInfo { protocol: PROTOCOL, multilingual: false, backend, lanes: LANES, load_ms: 0 };
     write_frame(&mut answers, &Response::Ready(info), &[])?;
-    while let Some((Request { id, options }, _)) = read_frame(&mut windows)? {
+    let delay = std::env::var("SCRIPTED_ENGINE_DELAY_MS").ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
+    while let Some((Request { id, options }, samples)) = read_frame(&mut windows)? {
+        sleep(Duration::from_millis(delay));
         match options.prompt.as_deref() {
             Some("abort") => std::process::abort(),
             Some("exit") => return Ok(()),
@@ -64,29 +68,31 @@ fn serve(talk: &str) -> io::Result<()> {
                 answers.flush()?;
             }
             Some("hang") => {}
+            Some("count") => say(&mut answers, id, &format!("{} samples", samples.len()))?,
             prompt => {
                 if prompt == Some("slow") {
                     sleep(SLOW);
                 }
-                write_frame(&mut answers, &Response::Done { id, text: text(talk) }, &[])?;
+                say(&mut answers, id, talk)?;
             }
         }
     }
     Ok(())
 }
 
-fn text(talk: &str) -> WindowText {
+fn say(answers: &mut impl Write, id: u64, said: &str) -> io::Result<()> {
     let mut pieces = Vec::new();
-    for word in talk.split_whitespace() {
+    for word in said.split_whitespace() {
         let letters: Vec<char> = format!(" {word}").chars().collect();
         pieces.extend(letters.chunks(TOKEN_LETTERS + 1).map(|token| Piece { text: token.iter().collect(), p: 0.9 }));
     }
-    WindowText {
+    let text = WindowText {
         language: "en".to_owned(),
         no_speech_prob: 0.01,
         avg_logprob: -0.1,
         pieces,
         busy_ms: 1,
         ..WindowText::default()
-    }
+    };
+    write_frame(answers, &Response::Done { id, text }, &[])
 }

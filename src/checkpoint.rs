@@ -143,6 +143,7 @@ struct Document<B, W> {
 
 /// A window's text as short arrays: pieces are most of a checkpoint, and their field names would be most of a piece.
 mod compact {
+    use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
     use super::{Deserialize, Piece, Serialize, WindowText};
@@ -158,6 +159,11 @@ mod compact {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WindowText, D::Error> {
         let (head, pieces): (Head, Vec<(String, f32)>) = Deserialize::deserialize(from)?;
         let (language, language_probability, no_speech_prob, avg_logprob, busy_ms) = head;
+        // 1e39 is JSON, and infinite as f32, which is not: it could not be saved again, nor stand in a transcript
+        let certainties = pieces.iter().map(|(_, p)| *p).chain(language_probability);
+        if !certainties.chain([no_speech_prob, avg_logprob]).all(f32::is_finite) {
+            return Err(D::Error::custom("a number is out of range"));
+        }
         let pieces = pieces.into_iter().map(|(text, p)| Piece { text, p }).collect();
         Ok(WindowText { language, language_probability, no_speech_prob, avg_logprob, pieces, busy_ms })
     }

@@ -136,6 +136,13 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
 }
 
 #[test]
+fn a_number_beyond_its_range_is_refused() {
+    let document = String::from_utf8(encode(&binding(), [finished(0)].iter()).unwrap()).unwrap();
+    let document = document.replace("1.1754944e-38", "1e39");
+    assert!(parse(document.as_bytes(), &binding()).unwrap_err().contains("out of range"), "{document}");
+}
+
+#[test]
 fn a_checkpoint_of_another_version_is_refused_whatever_its_shape() {
     let document = json!({"version": VERSION + 1, "pages": []}).to_string();
     assert_eq!(

@@ -2,16 +2,18 @@
 //! A part runs in `make test`, all of it in `make bad-inputs`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::timeout;
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::job::ids;
 use transcription_worker::job::message::{self, Intake};
 
-use crate::rig::{binary, repository, scratch};
+use crate::rig::{assert_valid, binary, repository, scratch};
 use damage::Random;
 
 mod damage;
@@ -48,43 +50,54 @@ fn ten_thousand_damaged_messages_are_read_or_refused_with_a_sentence() {
     read_messages(10_000);
 }
 
-/// One `transcribe` over all files.
+/// One worker over a folder with all files: each comes to one event, `completed`, `partial` or `failed`, with a code
+/// where it is not completed.
 async fn transcribe(files: Vec<(String, Vec<u8>)>) {
     let dir = scratch();
-    let out = dir.path().join("out");
-    let paths: Vec<PathBuf> = files.iter().map(|(name, _)| dir.path().join(name)).collect();
-    for (path, (_, bytes)) in paths.iter().zip(&files) {
-        std::fs::write(path, bytes).unwrap();
+    let inbox = dir.path().join("inbox");
+    std::fs::create_dir(&inbox).unwrap();
+    for (name, bytes) in &files {
+        std::fs::write(inbox.join(name), bytes).unwrap();
     }
     let mut command = binary();
-    command.args(["transcribe", "--ffmpeg", "off", "--formats", "json", "--output-dir"]).arg(&out).args(&paths);
+    command.args(["run", "--ffmpeg", "off", "--max-duration-hours", "1", "--until-empty", "--folder"]).arg(dir.path());
     let child = command.env("RUST_LOG", "error").stderr(Stdio::piped()).spawn().unwrap();
     let memory = tokio::spawn(peak_kib(child.id().unwrap()));
     let Ok(ended) = timeout(TIME_LIMIT, child.wait_with_output()).await else {
-        let done = paths.iter().rposition(|path| result_of(&out, path).exists());
-        panic!("it hangs, at the latest on the files after {:?}", done.map(|n| &paths[n]));
+        let work = std::fs::read_dir(dir.path().join("work")).unwrap();
+        panic!("it hangs on one of these: {:?}", work.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>());
     };
     let ended = ended.unwrap();
-    let told = String::from_utf8_lossy(&ended.stderr);
+    let told = [ended.stdout, ended.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
     // a panic inside a decoder we did not write is caught and becomes that file's sentence; one of ours is a bug
     assert!(!told.contains("panicked at src/"), "{told}");
-    assert!(matches!(ended.status.code(), Some(0 | 1)), "{:?}: {told}", ended.status);
-    for path in &paths {
-        let complaint = told.lines().find(|line| line.contains(&*path.to_string_lossy()));
-        match (result_of(&out, path).exists(), complaint) {
-            (true, _) => {}
-            (false, Some(line)) => assert!(line.split_whitespace().count() >= 5, "no sentence: {line}"),
-            (false, None) => panic!("nothing is said about {}: {told}", path.display()),
-        }
+    assert!(ended.status.success(), "{:?}: {told}", ended.status);
+
+    let events = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
+    let mut ends: BTreeMap<String, String> = BTreeMap::new();
+    for line in events.lines() {
+        let detail = serde_json::from_str::<Value>(line).unwrap()["detail"].take();
+        assert_valid("event-transcription-completed.json", &detail);
+        let (status, code) = (detail["status"].as_str().unwrap(), detail["error"]["code"].as_str());
+        let told = detail["error"]["message"].as_str().unwrap_or_default();
+        assert!(status == "completed" || told.split_whitespace().count() >= 3, "no sentence: {detail:#}");
+        assert!(!matches!(code, Some("INTERNAL" | "RETRIES_EXHAUSTED" | "ENGINE_CRASHED")), "{detail:#}");
+        let name = detail["sourceAudio"]["key"].as_str().unwrap().to_owned();
+        let before = ends.insert(name, format!("{status} {}", code.unwrap_or_default()));
+        assert_eq!(before, None, "two events: {detail:#}");
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, _) in &files {
+        let end = ends.get(name).unwrap_or_else(|| panic!("nothing is said about {name}: {told}"));
+        *counts.entry(end).or_default() += 1;
+    }
+    if let Some(end) = ends.get("flac-made-bomb.flac") {
+        assert_eq!(end, "failed AUDIO_TOO_LONG", "it was read as what it is");
     }
     let peak = memory.await.unwrap();
     assert!(peak > 0 && peak < MEMORY_LIMIT_KIB, "{peak} KiB");
-    let good = paths.iter().filter(|path| result_of(&out, path).exists()).count();
-    println!("{} files: {good} transcribed, {} refused, {} MiB", paths.len(), paths.len() - good, peak / 1024);
-}
-
-fn result_of(out: &Path, input: &Path) -> PathBuf {
-    out.join(format!("{}.json", input.file_stem().unwrap().to_string_lossy()))
+    println!("{} files, {} MiB: {counts:#?}", files.len(), peak / 1024);
 }
 
 /// The most memory the process had, looked at until it ends.

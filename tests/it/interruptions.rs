@@ -12,7 +12,7 @@ use crate::imds::FakeImds;
 use crate::rig::{Rig, long_speech, scripted_engine, speech, wait_until};
 use crate::running::{Running, is_gone, send_signal};
 
-const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
+pub const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
 const LIFECYCLE_STATE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
 
@@ -35,7 +35,7 @@ fn hasty(rig: &Rig) -> Command {
 }
 
 /// The worker on an instance with this metadata service.
-fn on_instance(mut command: Command, imds: &FakeImds) -> Command {
+pub fn on_instance(mut command: Command, imds: &FakeImds) -> Command {
     command
         .env_remove("AWS_EC2_METADATA_DISABLED")
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &imds.endpoint)

@@ -14,6 +14,7 @@ mod faults;
 mod interruptions;
 mod poison;
 mod resume;
+mod storm;
 // what the others stand on
 #[path = "../../src/spot/fake.rs"]
 mod imds;

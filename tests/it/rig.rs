@@ -156,7 +156,8 @@ impl Rig {
         .ok()
     }
 
-    async fn receive(&self, queue: &str, wait_secs: i32) -> Option<String> {
+    /// Takes a message of the queue, if one comes within this time.
+    pub async fn receive(&self, queue: &str, wait_secs: i32) -> Option<String> {
         let answer = self.sqs.receive_message().queue_url(queue).wait_time_seconds(wait_secs).send().await.unwrap();
         let message = answer.messages().first()?;
         let receipt = message.receipt_handle().unwrap();
@@ -166,11 +167,16 @@ impl Rig {
 
     /// Messages of the job queue: visible, in flight.
     pub async fn counts(&self) -> (u32, u32) {
+        self.counts_of(&self.jobs).await
+    }
+
+    /// Messages of a queue: visible, in flight.
+    pub async fn counts_of(&self, queue: &str) -> (u32, u32) {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let request = self.sqs.get_queue_attributes().queue_url(&self.jobs);
+        let request = self.sqs.get_queue_attributes().queue_url(queue);
         let answer = request.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
         let attributes = answer.attributes().unwrap();
         let count = |name: &QueueAttributeName| attributes.get(name).unwrap().parse().unwrap();

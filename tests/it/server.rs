@@ -75,12 +75,19 @@ pub fn account() -> (SdkConfig, String) {
 
 fn faulty_aws() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| {
-        let arguments = |command: &mut Command, port: u16| {
-            command.args(["--host", "127.0.0.1", "-p", &port.to_string(), "-u", &aws().endpoint]);
-        };
-        Server::start("microburst", arguments, "/_microburst/health")
-    })
+    SERVER.get_or_init(|| Server::start("microburst", proxy_arguments, PROXY_HEALTH))
+}
+
+const PROXY_HEALTH: &str = "/_microburst/health";
+
+fn proxy_arguments(command: &mut Command, port: u16) {
+    command.args(["--host", "127.0.0.1", "-p", &port.to_string(), "-u", &aws().endpoint]);
+}
+
+/// The proxy itself drops the length from every answer, and S3 never does.
+fn whole_heads(bucket: Option<&str>, object_bytes: usize) -> Value {
+    let length = json!({"set_headers": {"Content-Length": object_bytes.to_string()}});
+    json!({"service": "s3", "operation": "HeadObject", "resource": bucket, "response": length})
 }
 
 /// A way to AWS that fails one account by rules.
@@ -96,16 +103,37 @@ impl Proxy {
     /// Rules for an account, each `{service, operation, times, error: {code, status}, latency, response, …}`.
     /// `object_bytes` is the size of the object that goes through.
     pub fn start(account: &str, rules: &Value, object_bytes: usize) -> Self {
+        let rules = rules.as_array().unwrap().iter().cloned().chain([whole_heads(None, object_bytes)]);
+        Self::with_rules(faulty_aws(), account, rules)
+    }
+
+    /// The same through a proxy of its own, whose dice are cast by `seed`. `heads` has the size of the objects in each
+    /// bucket.
+    pub fn seeded(seed: u64, account: &str, rules: &Value, heads: &[(String, usize)]) -> Self {
+        const SEEDED: &str =
+            "import random, sys; random.seed(int(sys.argv.pop(1))); from microburst.cli import main; main()";
+        let server = Server::start(
+            "python",
+            |command, port| {
+                command.args(["-c", SEEDED, &seed.to_string()]);
+                proxy_arguments(command, port);
+            },
+            PROXY_HEALTH,
+        );
+        let heads = heads.iter().map(|(bucket, bytes)| whole_heads(Some(bucket), *bytes));
+        // a server ends with this process
+        Self::with_rules(Box::leak(Box::new(server)), account, rules.as_array().unwrap().iter().cloned().chain(heads))
+    }
+
+    fn with_rules(server: &'static Server, account: &str, rules: impl Iterator<Item = Value>) -> Self {
         let headers = json!({"Authorization": format!("Credential={account}/")});
-        // the proxy itself drops the length from every answer, and S3 never does
-        let length = json!({"set_headers": {"Content-Length": object_bytes.to_string()}});
-        let whole = json!({"service": "s3", "operation": "HeadObject", "response": length});
-        let mut rules: Vec<Value> = rules.as_array().unwrap().iter().cloned().chain([whole]).collect();
-        for rule in &mut rules {
+        let rules = rules.map(|mut rule| {
             rule["headers"] = headers.clone();
-        }
-        let mut proxy = Self { server: faulty_aws(), headers, rules: Vec::new() };
-        let added = proxy.control("PATCH", "rules", &Value::Array(rules));
+            rule
+        });
+        let rules = Value::Array(rules.collect());
+        let mut proxy = Self { server, headers, rules: Vec::new() };
+        let added = proxy.control("PATCH", "rules", &rules);
         proxy.rules = added.as_array().unwrap().iter().map(|rule| rule["id"].clone()).collect();
         proxy
     }
@@ -124,6 +152,15 @@ impl Proxy {
     pub fn hits(&self, operation: &str) -> usize {
         let fired = self.control("GET", &format!("fired?limit=100000&operation={operation}"), &json!(""));
         fired.as_array().unwrap().iter().filter(|hit| self.rules.contains(&hit["rule_id"])).count()
+    }
+
+    /// Of a proxy of its own: all requests, and how many each rule has hit, in the order they were given.
+    pub fn totals(&self) -> (u64, Vec<u64>) {
+        let stats = self.control("GET", "stats", &json!(""));
+        let fired = stats["by_rule"].as_array().unwrap();
+        let of =
+            |id: &Value| fired.iter().find(|rule| rule["id"] == *id).map_or(0, |rule| rule["fired"].as_u64().unwrap());
+        (stats["requests"]["total"].as_u64().unwrap(), self.rules.iter().map(of).collect())
     }
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
