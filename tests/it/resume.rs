@@ -17,7 +17,7 @@ use crate::running::Running;
 const SECS: usize = 180;
 
 /// So many seconds of a sentence, over and over: long enough that no window repeats it as often as a loop would.
-fn sentences(secs: usize) -> Vec<u8> {
+pub fn sentences(secs: usize) -> Vec<u8> {
     let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None };
     let path = repository().join("tests/audio/jfk.flac");
     let mut clip = vec![0; 8_000];
@@ -45,7 +45,7 @@ fn worker(rig: &Rig) -> Command {
 }
 
 /// A number of a log line in JSON.
-fn number(line: &str, field: &str) -> f64 {
+pub fn number(line: &str, field: &str) -> f64 {
     let line: Value = serde_json::from_str(line).unwrap();
     let fields = line.get("fields").unwrap_or(&line);
     fields[field].as_f64().unwrap_or_else(|| panic!("no {field} in {line:#}"))

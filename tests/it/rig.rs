@@ -166,11 +166,16 @@ impl Rig {
 
     /// Messages of the job queue: visible, in flight.
     pub async fn counts(&self) -> (u32, u32) {
+        self.counts_of(&self.jobs).await
+    }
+
+    /// Messages of any queue: visible, in flight.
+    pub async fn counts_of(&self, queue: &str) -> (u32, u32) {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
         ];
-        let request = self.sqs.get_queue_attributes().queue_url(&self.jobs);
+        let request = self.sqs.get_queue_attributes().queue_url(queue);
         let answer = request.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
         let attributes = answer.attributes().unwrap();
         let count = |name: &QueueAttributeName| attributes.get(name).unwrap().parse().unwrap();
