@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs storm fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs storm crash-matrix lost-network fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -65,6 +65,20 @@ interruption-cost: model
 	@scripts/test-server
 	$(CARGO) test --release --no-run
 	$(CARGO) test --release --test it interruption_cost -- --ignored --nocapture
+
+## make crash-matrix  kill a worker at every step of a job; what the next one finds, repeats and makes of it
+crash-matrix: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it crash_matrix::crash_matrix -- --ignored --nocapture
+
+## make lost-network  cut a worker off for a minute in mid-job, with a lease that lasts and one that does not
+lost-network: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it network::lost_network -- --ignored --nocapture
 
 ## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long
 ROUNDS ?= 5

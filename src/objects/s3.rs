@@ -2,9 +2,12 @@
 
 use std::error::Error;
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -14,6 +17,9 @@ use futures_util::stream;
 
 use super::{Body, Location, ObjectInfo, Objects};
 use crate::fault::{Code, Fault, sdk};
+
+/// The slowest upload that is waited for, half a megabit a second: a day's transcript of 30 MB takes eight minutes.
+const SLOWEST_UPLOAD_BYTES_PER_SEC: u32 = 64 * 1024;
 
 /// S3 as the object store.
 #[derive(Debug, Clone)]
@@ -27,6 +33,16 @@ impl S3Objects {
     /// write is encrypted under that key (SSE-KMS); without it the bucket's default encryption applies.
     pub fn new(client: Client, kms_key_id: Option<String>) -> Self {
         Self { client, kms_key_id }
+    }
+
+    /// Lets a request that uploads so many bytes take longer. The SDK's read time-out runs from the first byte sent to the
+    /// first byte answered: a large body on a slow line would end at it every time it is sent.
+    fn upload_time(&self, bytes: usize) -> Builder {
+        let answer = self.client.config().timeout_config().and_then(TimeoutConfig::read_timeout);
+        let upload = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST_UPLOAD_BYTES_PER_SEC));
+        let mut timeouts = TimeoutConfig::builder();
+        timeouts.set_read_timeout(answer.map(|answer| answer + upload));
+        Builder::new().timeout_config(timeouts.build())
     }
 
     /// The fault of a failed request: the one classifier's, but where S3 needs more words.
@@ -138,7 +154,8 @@ impl Objects for S3Objects {
         let encryption = self.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms);
         let request = self.client.put_object().bucket(&at.bucket).key(&at.key).content_type(content_type);
         let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(self.kms_key_id.clone());
-        let sent = request.body(ByteStream::from(body)).send().await;
+        let patience = self.upload_time(body.len());
+        let sent = request.body(ByteStream::from(body)).customize().config_override(patience).send().await;
         sent.map(drop).map_err(|error| self.fault(&error, "write", at))
     }
 

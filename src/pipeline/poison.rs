@@ -146,11 +146,11 @@ impl PoisonGuard {
             from_window: run.from_window,
         };
         let body = serde_json::to_vec(&marker).unwrap_or_default();
-        let put = self.objects.put(&run.marker, Bytes::from(body), "application/json");
-        let set = self.call("write", put).await.is_some();
+        self.call("write", self.objects.put(&run.marker, Bytes::from(body), "application/json")).await;
         let result = work.await;
-        // of a message that is another's, the marker is another's too
-        if set && !control.lease_lost.is_cancelled() {
+        // of a message that is another's, the marker is another's too; one that was not written may yet be there, for an
+        // upload without an answer is not one that did not arrive
+        if !control.lease_lost.is_cancelled() {
             self.call("remove", self.objects.remove(&run.marker)).await;
         }
         result

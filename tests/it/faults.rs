@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::rig::{Rig, long_speech, speech, wait_until};
+use crate::rig::{Rig, long_speech, speech};
 use crate::running::Running;
 use crate::server::Proxy;
 
@@ -52,16 +52,6 @@ async fn throttling_and_server_errors_of_s3_are_ridden_out() {
     rig.queue_is_empty().await;
     assert_eq!((proxy.hits("GetObject"), proxy.hits("PutObject")), (2, 2));
     assert!(rig.no_event().await);
-}
-
-#[tokio::test]
-async fn a_download_that_is_cut_is_resumed() {
-    let cut = json!([{"service": "s3", "operation": "GetObject", "resource": "audio-", "times": 2,
-        "response": {"abort_frac": 0.3}}]);
-    let (rig, proxy, worker) = job_under(cut).await;
-    assert_completed(&rig).await;
-    assert_eq!(proxy.hits("GetObject"), 2);
-    assert_eq!(count(&worker, "will be retried"), 0, "{:#?}", worker.log());
 }
 
 #[tokio::test]
@@ -127,35 +117,6 @@ async fn a_job_whose_transcripts_cannot_be_written_is_reported_once_and_redriven
     rig.queue_is_empty().await;
     assert!(rig.no_event().await);
     assert_eq!(count(&worker, "failed, will be retried"), 2);
-}
-
-/// Kills the worker as it sends this request, which never arrives; another one ends the job without an inference.
-async fn killed_at(service: &str, operation: &str) -> Rig {
-    let stuck = json!([{"service": service, "operation": operation, "latency": 600_000}]);
-    let (rig, proxy, mut worker) = job_under(stuck).await;
-    wait_until("the request is under way", async || proxy.hits(operation) == 1).await;
-    worker.kill().await;
-    let written = rig.transcript("talk").await.unwrap();
-    let mut second = Running::start(&mut rig.worker());
-    second.logs("already transcribed").await;
-    rig.queue_is_empty().await;
-    assert_completed(&rig).await;
-    assert_eq!(rig.transcript("talk").await.unwrap(), written, "not written anew");
-    rig
-}
-
-#[tokio::test]
-async fn crash_between_store_and_publish() {
-    let rig = killed_at("events", "PutEvents").await;
-    assert!(rig.no_event().await);
-}
-
-#[tokio::test]
-async fn crash_between_publish_and_delete() {
-    let rig = killed_at("sqs", "DeleteMessage").await;
-    // at least once: consumers are told so
-    assert_completed(&rig).await;
-    assert!(rig.no_event().await);
 }
 
 #[tokio::test]

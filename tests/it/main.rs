@@ -6,12 +6,15 @@ mod s3;
 // the real binary, end to end
 mod dlq;
 mod e2e;
-// the real binary, when things go wrong: damaged files and messages, AWS failing, the worker stopped or killed
+// the real binary, when things go wrong: damaged files and messages, AWS or the network failing, the worker stopped or
+// killed
 mod bad_inputs;
+mod crash_matrix;
 mod engine;
 mod fairness;
 mod faults;
 mod interruptions;
+mod network;
 mod poison;
 mod resume;
 mod storm;
@@ -21,3 +24,4 @@ mod imds;
 mod rig;
 mod running;
 mod server;
+mod wire;
