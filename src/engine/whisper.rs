@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 
 use whisper_rs::{get_lang_id, get_lang_str};
 
@@ -47,9 +48,15 @@ impl Weights {
     /// # Errors
     /// Whisper.cpp's refusal, naming the file; the reason is in the log lines before it.
     pub fn load(model: &Path, decoder: Option<&Path>, gpu: Option<u8>) -> io::Result<Self> {
-        let encoder = Arc::new(Context::load(model, gpu)?);
+        // side by side: a worker is to be at its first window soon
+        let (encoder, decoder) = thread::scope(|scope| {
+            let decoder = decoder.map(|path| scope.spawn(move || Context::load(path, gpu)));
+            (Context::load(model, gpu), decoder.map(ScopedJoinHandle::join))
+        });
+        let encoder = Arc::new(encoder?);
         let decoder = match decoder {
-            Some(path) => Arc::new(Context::load(path, gpu)?),
+            Some(Ok(decoder)) => Arc::new(decoder?),
+            Some(Err(_)) => return Err(io::Error::other("loading the decoder's weights panicked")),
             None => encoder.clone(),
         };
         if decoder.vocabulary() != encoder.vocabulary() || decoder.audio_ctx() != encoder.audio_ctx() {
