@@ -22,11 +22,14 @@ const MIN_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
 /// Encoder positions a second: 10 ms mel frames, convolved with stride 2.
 const POSITIONS_PER_SEC: usize = 50;
 
-/// Encoder positions of silence kept after the window's end, so that the model sees the speech end.
-const AUDIO_CTX_MARGIN: usize = 64;
+/// Encoder positions of silence kept after the window's end, so that the model sees the speech end. With 64 it says one
+/// short window in twenty again and again.
+const AUDIO_CTX_MARGIN: usize = 320;
 
-/// Below about 5 s of context the model starts to repeat itself.
-const MIN_AUDIO_CTX: usize = 256;
+/// Where that would make more positions than this, it makes only so many, but [`LEAST_MARGIN`] is kept: the closer to
+/// the full context, the more sentences are left out.
+const LONG_AUDIO_CTX: usize = 1_344;
+const LEAST_MARGIN: usize = 64;
 
 /// Half of Whisper's text context is for the prompt, less the tokens of the task.
 const MAX_PROMPT_TOKENS: usize = 200;
@@ -231,9 +234,10 @@ fn clean(samples: &[f32]) -> Vec<f32> {
 
 /// Encoder positions for a window of `samples`; 0 is the model's full 30 s.
 fn audio_ctx(samples: usize, full: c_int) -> c_int {
-    let positions = samples.div_ceil(SAMPLE_RATE_HZ as usize / POSITIONS_PER_SEC) + AUDIO_CTX_MARGIN;
+    let heard = samples.div_ceil(SAMPLE_RATE_HZ as usize / POSITIONS_PER_SEC);
+    let positions = (heard + AUDIO_CTX_MARGIN).min(LONG_AUDIO_CTX.max(heard + LEAST_MARGIN));
     // in steps, so that lanes meet few different graph sizes
-    let positions = positions.max(MIN_AUDIO_CTX).next_multiple_of(64);
+    let positions = positions.next_multiple_of(64);
     c_int::try_from(positions).ok().filter(|positions| *positions < full).unwrap_or(0)
 }
 
@@ -289,9 +293,8 @@ mod tests {
 
     #[test]
     fn the_encoder_is_cut_to_the_window_and_never_beyond_the_model() {
-        assert_eq!(audio_ctx(16_000, 1500), 256);
-        assert_eq!(audio_ctx(16_000 * 11, 1500), 640);
-        assert_eq!(audio_ctx(16_000 * 30, 1500), 0);
+        let positions = [1, 11, 22, 26, 30].map(|secs| audio_ctx(16_000 * secs, 1500));
+        assert_eq!(positions, [384, 896, 1344, 1408, 0]);
     }
 
     #[test]
