@@ -84,6 +84,7 @@ lost-network: model
 ROUNDS ?= 5
 bench-peers: model
 	@test -n "$(MANIFEST)" || { echo "usage: make bench-peers MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5]"; exit 64; }
+	@scripts/install-packages test
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)

@@ -34,7 +34,7 @@ pub struct EngineArgs {
 
 /// Runs until stdin ends. The exit status is for the supervisor's log only.
 pub fn main(args: &EngineArgs) -> ExitCode {
-    native::redirect_logs();
+    native::logs::redirect();
     let result = lanes::run(args, BufReader::with_capacity(1 << 20, io::stdin().lock()), io::stdout());
     match result {
         Ok(()) => ExitCode::SUCCESS,

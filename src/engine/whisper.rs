@@ -10,7 +10,8 @@ use std::thread::{self, ScopedJoinHandle};
 use whisper_rs::{get_lang_id, get_lang_str};
 
 use super::greedy;
-use super::native::{BeamSearch, Context, State, Token};
+use super::native::state::{BeamSearch, State};
+use super::native::{Context, Token};
 use super::spectrogram::{Analyser, MAX_FRAMES, Spectrogram};
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::job::Task;

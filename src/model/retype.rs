@@ -96,7 +96,7 @@ pub fn copy(model: &Model, storage: Storage, cache_dir: &Path) -> Result<PathBuf
 
 /// Whether it is one of the matrices that are multiplied.
 fn is_retyped(tensor: &Tensor) -> bool {
-    let whole_blocks = tensor.dims.first().is_some_and(|width| *width as usize % BLOCK == 0);
+    let whole_blocks = tensor.dims.first().is_some_and(|width| (*width as usize).is_multiple_of(BLOCK));
     tensor.kind == F16 && tensor.dims.len() == 2 && whole_blocks
 }
 

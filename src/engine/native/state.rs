@@ -1,0 +1,188 @@
+//! One window in whisper.cpp. Below `whisper_full` on purpose: encoding and decoding are asked for one by one, so that
+//! the text can be chosen here (`engine::greedy`) and the two may use different weights.
+#![expect(unsafe_code, reason = "whisper.cpp is C++; each call says why it is sound")]
+
+use std::ffi::{CString, c_int, c_void};
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use whisper_rs::whisper_rs_sys as sys;
+
+use super::{Context, Token};
+use crate::engine::spectrogram::Spectrogram;
+
+/// What whisper.cpp keeps of the window at hand: its encoding, and what was decoded of it so far.
+#[derive(Debug)]
+pub struct State {
+    raw: NonNull<sys::whisper_state>,
+    encoder: Arc<Context>,
+    decoder: Arc<Context>,
+    threads: c_int,
+    audio_ctx: c_int,
+}
+
+// SAFETY: nothing in a state belongs to a thread; all methods that use it take `&mut self`
+unsafe impl Send for State {}
+
+/// How a beam search goes.
+pub struct BeamSearch<'a> {
+    /// Beams, at most 8.
+    pub width: u8,
+    /// Text before the window.
+    pub prompt: &'a [Token],
+    /// Of Whisper's languages.
+    pub language: &'a str,
+    /// Into English.
+    pub translate: bool,
+    /// Text tokens at most.
+    pub max_tokens: usize,
+}
+
+impl State {
+    /// A state whose windows are encoded with one set of weights and decoded with another of the same model.
+    ///
+    /// # Errors
+    /// No memory for its buffers.
+    pub fn new(encoder: Arc<Context>, decoder: Arc<Context>, threads: u8) -> io::Result<Self> {
+        // SAFETY: the context is alive
+        let raw = unsafe { sys::whisper_init_state(encoder.raw.as_ptr()) };
+        let raw =
+            NonNull::new(raw).ok_or_else(|| io::Error::other("failed to make a lane (is there memory for it?)"))?;
+        // 0 threads abort
+        Ok(Self { raw, encoder, decoder, threads: c_int::from(threads.max(1)), audio_ctx: 0 })
+    }
+
+    /// Encodes a window. `audio_ctx` is how many positions are encoded, 50 a second; 0 is the model's full 30 s.
+    ///
+    /// # Errors
+    /// A sentence with whisper.cpp's code.
+    pub fn encode(&mut self, window: &Spectrogram, audio_ctx: c_int) -> Result<(), String> {
+        self.set_spectrogram(window)?;
+        if audio_ctx != self.audio_ctx {
+            self.limit_encoder(audio_ctx)?;
+        }
+        // SAFETY: context and state are alive, and the state is not shared
+        let code =
+            unsafe { sys::whisper_encode_with_state(self.encoder.raw.as_ptr(), self.raw.as_ptr(), 0, self.threads) };
+        if code == 0 { Ok(()) } else { Err(format!("whisper failed to encode a window: code {code}")) }
+    }
+
+    /// Decodes `tokens` after the first `past` ones of those decoded since the last [`State::encode`]; returns the
+    /// logits of what follows them, one for each token of the vocabulary.
+    ///
+    /// # Errors
+    /// A sentence with whisper.cpp's code.
+    pub fn decode(&mut self, tokens: &[Token], past: usize) -> Result<&[f32], String> {
+        let (Ok(count), Ok(past)) = (c_int::try_from(tokens.len()), c_int::try_from(past)) else {
+            return Err("whisper cannot decode so many tokens".to_owned());
+        };
+        let context = self.decoder.raw.as_ptr();
+        // SAFETY: context and state are alive, the state is not shared, and `count` tokens are there
+        let code = unsafe {
+            sys::whisper_decode_with_state(context, self.raw.as_ptr(), tokens.as_ptr(), count, past, self.threads)
+        };
+        // SAFETY: the state is alive
+        let logits = unsafe { sys::whisper_get_logits_from_state(self.raw.as_ptr()) };
+        if code != 0 || logits.is_null() || count == 0 {
+            return Err(format!("whisper failed to decode a window: code {code}"));
+        }
+        let vocabulary = self.decoder.vocabulary();
+        // SAFETY: there is a row for each decoded token, of which the last is computed; it stays until the next call,
+        // which takes `&mut self`
+        Ok(unsafe { std::slice::from_raw_parts(logits.add((tokens.len() - 1) * vocabulary), vocabulary) })
+    }
+
+    /// Encodes a window and searches its text: tokens with their probabilities and log probabilities.
+    ///
+    /// # Errors
+    /// A sentence with whisper.cpp's code.
+    pub fn search(&mut self, window: &Spectrogram, search: &BeamSearch) -> Result<Vec<(Token, f32, f32)>, String> {
+        self.set_spectrogram(window)?;
+        let language = CString::new(search.language).map_err(|e| e.to_string())?;
+        let mut params = silent_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_BEAM_SEARCH, self.threads);
+        params.beam_search.beam_size = c_int::from(search.width.min(8));
+        params.language = language.as_ptr();
+        params.translate = search.translate;
+        params.prompt_tokens = search.prompt.as_ptr();
+        params.prompt_n_tokens = c_int::try_from(search.prompt.len()).unwrap_or_default();
+        params.max_tokens = c_int::try_from(search.max_tokens).unwrap_or_default();
+        self.full(params)?;
+        self.audio_ctx = 0;
+        let state = self.raw.as_ptr();
+        let mut tokens = Vec::new();
+        // SAFETY: the state is alive; segments and tokens are counted before they are asked for
+        unsafe {
+            for segment in 0..sys::whisper_full_n_segments_from_state(state) {
+                for index in 0..sys::whisper_full_n_tokens_from_state(state, segment) {
+                    let token = sys::whisper_full_get_token_data_from_state(state, segment, index);
+                    tokens.push((token.id, token.p, token.plog));
+                }
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn set_spectrogram(&mut self, window: &Spectrogram) -> Result<(), String> {
+        let (Ok(frames), Ok(mels)) = (c_int::try_from(window.frames), c_int::try_from(window.mels)) else {
+            return Err("a window of hours".to_owned());
+        };
+        debug_assert_eq!(window.values.len(), window.frames * window.mels);
+        // SAFETY: context and state are alive, the state is not shared, and the values are frames x mels
+        let code = unsafe {
+            let (context, state) = (self.encoder.raw.as_ptr(), self.raw.as_ptr());
+            sys::whisper_set_mel_with_state(context, state, window.values.as_ptr(), frames, mels)
+        };
+        if code == 0 { Ok(()) } else { Err(format!("whisper takes no spectrogram of {mels} bands: code {code}")) }
+    }
+
+    /// `whisper_full` alone can set how many positions are encoded; it is told to end before it encodes anything.
+    fn limit_encoder(&mut self, audio_ctx: c_int) -> Result<(), String> {
+        let mut params = silent_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_GREEDY, self.threads);
+        params.audio_ctx = audio_ctx;
+        params.encoder_begin_callback = Some(not_now);
+        self.full(params)?;
+        self.audio_ctx = audio_ctx;
+        Ok(())
+    }
+
+    fn full(&mut self, params: sys::whisper_full_params) -> Result<(), String> {
+        // SAFETY: context and state are alive, the state is not shared, what `params` points to outlives the call, and
+        // of 0 samples none is read: the spectrogram is set
+        let code = unsafe {
+            let (context, state) = (self.encoder.raw.as_ptr(), self.raw.as_ptr());
+            sys::whisper_full_with_state(context, state, params, std::ptr::null(), 0)
+        };
+        if code == 0 { Ok(()) } else { Err(format!("whisper failed on a window: code {code}")) }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // SAFETY: made by whisper_init_state and freed once; its contexts are still alive
+        unsafe { sys::whisper_free_state(self.raw.as_ptr()) }
+    }
+}
+
+/// One temperature, no timestamp tokens, no context of earlier windows, nothing printed.
+fn silent_params(strategy: sys::whisper_sampling_strategy, threads: c_int) -> sys::whisper_full_params {
+    // SAFETY: takes a number and returns a plain value
+    let mut params = unsafe { sys::whisper_full_default_params(strategy) };
+    params.n_threads = threads;
+    params.no_context = true;
+    params.no_timestamps = true;
+    params.single_segment = true;
+    params.temperature_inc = 0.0;
+    // its own probability is read from a row of logits that it has not computed
+    params.no_speech_thold = 1.1;
+    params.print_special = false;
+    params.print_progress = false;
+    params.print_realtime = false;
+    params.print_timestamps = false;
+    params
+}
+
+/// The answer to "may the encoder begin?".
+unsafe extern "C" fn not_now(_: *mut sys::whisper_context, _: *mut sys::whisper_state, _: *mut c_void) -> bool {
+    false
+}
