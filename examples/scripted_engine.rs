@@ -7,7 +7,7 @@
 //! | `garbage` | writes what is no frame |
 //! | `hang` | never answers this window; answers the others |
 //! | `slow` | "all is well", after 50 ms |
-//! | `count` | says how many samples it was given |
+//! | `count` | says how many samples it was given, and as many words as people say in that time |
 //! | anything else | "all is well" |
 //!
 //! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready; with `SCRIPTED_ENGINE=talkative` it
@@ -34,6 +34,9 @@ const TALK: &str = "Four score and seven years ago our fathers brought forth on 
     in Liberty, and dedicated to the proposition that all men are created equal. Now we are engaged in a great civil \
     war, testing whether that nation, or any nation so conceived and so dedicated, can long endure. We are met on a \
     great battle-field of that war. We have come to dedicate a portion of that field, as a final resting place.";
+
+/// Three words a second.
+const SAMPLES_PER_WORD: usize = 16_000 / 3;
 
 /// Whisper's tokens of English: words that are longer come in several.
 const TOKEN_LETTERS: usize = 7;
@@ -68,7 +71,11 @@ fn serve(talk: &str) -> io::Result<()> {
                 answers.flush()?;
             }
             Some("hang") => {}
-            Some("count") => say(&mut answers, id, &format!("{} samples", samples.len()))?,
+            Some("count") => {
+                // with fewer words the window would be listened to again
+                let words: Vec<&str> = TALK.split(' ').take(samples.len() / SAMPLES_PER_WORD).collect();
+                say(&mut answers, id, &format!("{} samples {}", samples.len(), words.join(" ")))?;
+            }
             prompt => {
                 if prompt == Some("slow") {
                     sleep(SLOW);
