@@ -93,7 +93,8 @@ impl State {
         Ok(unsafe { std::slice::from_raw_parts(logits.add((tokens.len() - 1) * vocabulary), vocabulary) })
     }
 
-    /// Encodes a window and searches its text: tokens with their probabilities and log probabilities.
+    /// Encodes a window, as much of it as [`State::encode`] last did, and searches its text: tokens with their
+    /// probabilities and log probabilities.
     ///
     /// # Errors
     /// A sentence with whisper.cpp's code.
@@ -102,13 +103,13 @@ impl State {
         let language = CString::new(search.language).map_err(|e| e.to_string())?;
         let mut params = silent_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_BEAM_SEARCH, self.threads);
         params.beam_search.beam_size = c_int::from(search.width.min(8));
+        params.audio_ctx = self.audio_ctx;
         params.language = language.as_ptr();
         params.translate = search.translate;
         params.prompt_tokens = search.prompt.as_ptr();
         params.prompt_n_tokens = c_int::try_from(search.prompt.len()).unwrap_or_default();
         params.max_tokens = c_int::try_from(search.max_tokens).unwrap_or_default();
         self.full(params)?;
-        self.audio_ctx = 0;
         let state = self.raw.as_ptr();
         let mut tokens = Vec::new();
         // SAFETY: the state is alive; segments and tokens are counted before they are asked for
