@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -78,7 +79,7 @@ impl Transcriber {
 
     /// Opens a job's stream of windows.
     pub fn session(&self) -> Session {
-        Session { scheduler: self.scheduler.clone(), id: self.scheduler.fresh_id() }
+        Session::new(self.scheduler.clone())
     }
 
     /// Kills the engines and waits until they are gone.
@@ -92,13 +93,19 @@ impl Transcriber {
 pub struct Session {
     scheduler: Arc<Scheduler>,
     id: SessionId,
+    withdrawn: AtomicBool,
 }
 
 impl Session {
+    fn new(scheduler: Arc<Scheduler>) -> Self {
+        Self { id: scheduler.fresh_id(), scheduler, withdrawn: AtomicBool::new(false) }
+    }
+
     /// Queues a window at once; the future is its answer.
     ///
     /// # Errors
-    /// `EngineCrashed` when this window kills the engine or whisper.cpp refuses it, transient when no engine starts.
+    /// `EngineCrashed` when this window kills the engine or whisper.cpp refuses it, transient when no engine starts or the
+    /// session was withdrawn.
     pub fn submit(
         &self,
         pcm: Arc<Vec<f32>>,
@@ -106,15 +113,20 @@ impl Session {
     ) -> impl Future<Output = Result<WindowText, Fault>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         let id = self.scheduler.fresh_id();
-        self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, reply });
+        // a second look that comes to mind while the work is given back would hold it up for windows
+        if !self.withdrawn.load(Ordering::Relaxed) {
+            self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, reply });
+        }
         async move {
             // dropped by a supervisor when the worker ends, or withdrawn
             answer.await.unwrap_or_else(|_| Err(Fault::transient(Code::ServiceUnavailable, "the engine was stopped")))
         }
     }
 
-    /// Takes back the windows that wait for a lane; their answers are errors. Those in a lane are answered.
+    /// Takes back the windows that wait for a lane, and takes no more; their answers are errors. Those in a lane are
+    /// answered.
     pub fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::Relaxed);
         self.scheduler.forget(self.id);
     }
 }
@@ -145,4 +157,26 @@ pub fn own_engine(
         args.extend(["--gpu".into(), gpu.to_string().into()]);
     }
     Ok(EngineCommand { program: std::env::current_exe()?, args })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_session_that_was_withdrawn_answers_at_once_and_queues_nothing_more() {
+        let scheduler = Scheduler::new();
+        let session = Session::new(scheduler.clone());
+        let window = || session.submit(Arc::default(), WindowOptions::default());
+        let before = window();
+        assert_eq!(scheduler.queued(), 1);
+        session.withdraw();
+        let after = window();
+        assert_eq!(scheduler.queued(), 0);
+        for answer in [before.now_or_never(), after.now_or_never()] {
+            assert!(matches!(answer, Some(Err(Fault::Transient(_)))), "{answer:?}");
+        }
+    }
 }

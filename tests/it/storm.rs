@@ -154,8 +154,9 @@ impl Storm {
         command
             .env("TRANSCRIPTION_VISIBILITY_SECS", "30")
             .env("TRANSCRIPTION_CHECKPOINT_SECS", "1")
-            .env("TRANSCRIPTION_DRAIN_SECS", "4")
-            .env("TRANSCRIPTION_DRAIN_MARGIN_SECS", "2")
+            // the margin is for the windows in lanes: the scripted engine takes four, one after the other
+            .env("TRANSCRIPTION_DRAIN_SECS", "6")
+            .env("TRANSCRIPTION_DRAIN_MARGIN_SECS", "4")
             .env("RUST_LOG", "transcription_worker::pipeline=debug,info");
         match self.scripted_ms {
             Some(ms) => command

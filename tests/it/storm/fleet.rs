@@ -17,7 +17,7 @@ use crate::interruptions::{INSTANCE_ACTION, on_instance};
 use crate::running::Running;
 
 /// What a spot notice leaves, seconds; real ones leave two minutes.
-const NOTICE: Duration = Duration::from_secs(4);
+const NOTICE: Duration = Duration::from_secs(6);
 
 /// How a worker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
