@@ -27,6 +27,10 @@ pub enum Reason {
     ScaleIn,
     /// EC2 sees an elevated risk of interruption, and the operator chose to act on that.
     Rebalance,
+    /// The worker itself cannot work.
+    Sick,
+    /// There is no further file in a folder's inbox.
+    InboxEmpty,
 }
 
 impl fmt::Display for Reason {
@@ -36,6 +40,8 @@ impl fmt::Display for Reason {
             Self::SpotInterruption => f.write_str("spot interruption notice"),
             Self::ScaleIn => f.write_str("scale-in of the Auto Scaling group"),
             Self::Rebalance => f.write_str("rebalance recommendation"),
+            Self::Sick => f.write_str("the worker is sick"),
+            Self::InboxEmpty => f.write_str("the inbox is empty"),
         }
     }
 }

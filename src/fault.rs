@@ -14,6 +14,8 @@ pub enum Fault {
     Permanent(Problem),
     /// It may succeed later, unchanged: back off and let the queue redeliver.
     Transient(Problem),
+    /// This worker is not fit to do it, through no fault of the job; another may be. Never reported as the job's failure.
+    Unable(Problem),
     /// The worker is stopping: give the message back at once.
     Interrupted,
     /// The message is no longer ours: write nothing more.
@@ -55,6 +57,10 @@ pub enum Code {
     UnknownModel,
     /// A window killed the engine process twice.
     EngineCrashed,
+    /// No engine works on this machine: only ever seen on a fault of the worker's own.
+    EngineUnavailable,
+    /// The place of the transcripts holds those of another source.
+    OutputTaken,
     /// The worker died more than once over this job, so it is not given to another.
     WorkerCrashed,
     /// Transient failures until the queue's `maxReceiveCount`.
@@ -82,10 +88,15 @@ impl Fault {
         Self::Transient(Problem { code, message: message.into() })
     }
 
-    /// The problem of a permanent or transient fault.
+    /// A fault of this worker's own.
+    pub fn unable(code: Code, message: impl Into<String>) -> Self {
+        Self::Unable(Problem { code, message: message.into() })
+    }
+
+    /// The problem of a fault that has one.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
-            Self::Permanent(problem) | Self::Transient(problem) => Some(problem),
+            Self::Permanent(problem) | Self::Transient(problem) | Self::Unable(problem) => Some(problem),
             Self::Interrupted | Self::LeaseLost => None,
         }
     }
@@ -104,6 +115,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Permanent(p) => write!(f, "{} ({})", p.message, p.code),
             Self::Transient(p) => write!(f, "{} ({}, will be retried)", p.message, p.code),
+            Self::Unable(p) => write!(f, "{} ({}, this worker's own fault)", p.message, p.code),
             Self::Interrupted => f.write_str("interrupted: the worker is stopping"),
             Self::LeaseLost => f.write_str("the message's lease was lost to another worker"),
         }

@@ -8,8 +8,8 @@ use rustix::fs::FallocateFlags;
 use tempfile::{NamedTempFile, TempPath};
 
 use crate::fault::{Code, Fault};
+use crate::handler::Control;
 use crate::objects::{Location, ObjectInfo, Objects};
-use crate::worker::Control;
 
 mod parts;
 mod scratch;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, warn};
 
+use crate::bounded::caught;
+use crate::counts::Counts;
 use crate::fault::{Code, Fault};
 use crate::queue::{Message, Queue};
-use crate::worker::counts::Counts;
-use crate::worker::guard::caught;
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,7 @@ mod tests;
 /// SQS keeps no message invisible for longer than 12 hours after its receive.
 pub const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
-/// One extension: the SDK's own retries end well before.
+/// One extension, the SDK's own retries included.
 const EXTEND_LIMIT: Duration = Duration::from_secs(10);
 /// What an extension in flight gets to end when the lease is released: dropped earlier it might reach the queue after
 /// the message was made visible, and hide it again.
@@ -32,6 +33,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub struct Lease {
     stop: CancellationToken,
     heartbeat: JoinHandle<()>,
+    expires: watch::Receiver<Instant>,
 }
 
 impl Lease {
@@ -49,16 +51,19 @@ impl Lease {
         counts: Arc<Counts>,
     ) -> Self {
         let stop = CancellationToken::new();
-        let beat = Heartbeat { queue, message, visibility, asked_at, lost, counts, stop: stop.clone() };
-        Self { stop, heartbeat: tokio::spawn(beat.run().in_current_span()) }
+        let (granted, expires) = watch::channel(asked_at + visibility);
+        let beat = Heartbeat { queue, message, visibility, asked_at, lost, counts, stop: stop.clone(), granted };
+        Self { stop, heartbeat: tokio::spawn(beat.run().in_current_span()), expires }
     }
 
-    /// Stops the heartbeat and waits until it has ended: afterwards it touches the message no more.
-    pub async fn release(mut self) {
+    /// Stops the heartbeat and waits until it has ended: afterwards it touches the message no more. Returns until when the
+    /// message is ours.
+    pub async fn release(mut self) -> Instant {
         self.stop.cancel();
         if let Err(error) = (&mut self.heartbeat).await {
             warn!(%error, "the visibility heartbeat ended badly");
         }
+        *self.expires.borrow()
     }
 }
 
@@ -76,6 +81,7 @@ struct Heartbeat {
     lost: CancellationToken,
     counts: Arc<Counts>,
     stop: CancellationToken,
+    granted: watch::Sender<Instant>,
 }
 
 impl Heartbeat {
@@ -108,6 +114,7 @@ impl Heartbeat {
                 Ok(()) => {
                     self.counts.extensions.add();
                     expires = now + grant;
+                    self.granted.send_replace(expires);
                     next = now + every;
                 }
                 Err(Fault::LeaseLost) => {

@@ -3,13 +3,19 @@
 
 pub mod app;
 pub mod audio;
+pub mod backoff;
+pub mod bounded;
 pub mod checkpoint;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod counts;
 pub mod drain;
 pub mod engine;
 pub mod fault;
 pub mod fetch;
+pub mod handler;
+pub mod health;
 pub mod job;
 pub mod lease;
 pub mod model;

@@ -42,6 +42,26 @@ impl fmt::Display for Location {
     }
 }
 
+/// A small object, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its content.
+    pub body: Bytes,
+    /// Opaque version of the content, without quotes.
+    pub etag: String,
+}
+
+/// When a write may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// Whatever is there.
+    Always,
+    /// Only where nothing is.
+    Absent,
+    /// Only over the content with this etag.
+    Unchanged(String),
+}
+
 /// What `head` tells of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
@@ -60,15 +80,17 @@ pub trait Objects: Send + Sync {
     /// Size and etag; `ObjectNotFound` and `AccessDenied` are permanent.
     async fn head(&self, at: &Location) -> Result<ObjectInfo, Fault>;
 
-    /// Bytes `range` of the object, on condition that its etag is still `etag` (else permanent-free
-    /// `Transient(ObjectChanged)`: the next attempt sees the new object). An empty object is never asked for.
+    /// Bytes `range` of the object, on condition that its etag is still `etag` (else a transient
+    /// `ObjectChanged`: the next attempt sees the new object). An empty object is never asked for.
     async fn get(&self, at: &Location, range: Range<u64>, etag: &str) -> Result<Body, Fault>;
 
     /// A small object whole; `None` when there is none. More than `limit_bytes` is a permanent `ObjectTooLarge`.
-    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Bytes>, Fault>;
+    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Found>, Fault>;
 
-    /// Writes the object whole or not at all.
-    async fn put(&self, at: &Location, body: Bytes, content_type: &str) -> Result<(), Fault>;
+    /// Writes the object whole or not at all, and returns its etag. Where `condition` does not hold, a transient
+    /// `ObjectChanged`.
+    async fn put(&self, at: &Location, body: Bytes, content_type: &str, condition: &Condition)
+    -> Result<String, Fault>;
 
     /// Removes the object; one that is not there is no error.
     async fn remove(&self, at: &Location) -> Result<(), Fault>;

@@ -12,6 +12,7 @@ use crate::checkpoint::keeper::{self, Keeper};
 use crate::checkpoint::{self, Binding};
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
+use crate::handler::{Control, Delivery, Handled, Handler};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Job, JobOptions};
@@ -23,7 +24,6 @@ use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
 use crate::watchdog::Progress;
-use crate::worker::{Control, Delivery, Handler};
 use listen::{Heard, Listening, Resume, Resumed};
 use poison::{PoisonGuard, Run};
 
@@ -73,11 +73,11 @@ pub struct Pipeline {
 
 #[async_trait]
 impl Handler for Pipeline {
-    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
+    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<Handled, Fault> {
         let jobs = match message::read(&delivery.body)? {
             Intake::Ignored(why) => {
                 tracing::info!("message acknowledged without work: {why}");
-                return Ok(());
+                return Ok(Handled::default());
             }
             Intake::Jobs(jobs) => jobs,
         };
@@ -93,10 +93,10 @@ impl Handler for Pipeline {
                 result => result?,
             }
         }
-        Ok(())
+        Ok(Handled::default())
     }
 
-    async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault> {
+    async fn report(&self, delivery: &Delivery, problem: &Problem, _: &Control) -> Result<(), Fault> {
         let identities = match message::read(&delivery.body) {
             Ok(Intake::Jobs(jobs)) => jobs.iter().map(Identity::from).collect(),
             _ => vec![message::identify(&delivery.body, &delivery.message_id)],
@@ -221,7 +221,7 @@ impl Pipeline {
             }
             (Err(fault), ()) => {
                 match fault {
-                    Fault::Interrupted | Fault::Transient(_) => keeper.hand_over(control).await,
+                    Fault::Interrupted | Fault::Transient(_) | Fault::Unable(_) => keeper.hand_over(control).await,
                     Fault::Permanent(_) => keeper.remove(control).await,
                     Fault::LeaseLost => {}
                 }

@@ -122,6 +122,10 @@ pub struct EventError {
 /// Where events go.
 #[async_trait]
 pub trait Publish: Send + Sync {
+    /// Whether events can go there at all. EventBridge takes events for a bus that does not exist as if it did, so this
+    /// has to be asked. A permanent fault where there is no such bus; a sentence where it cannot be told.
+    async fn check(&self) -> Result<Option<String>, Fault>;
+
     /// Publishes one event; returns once it was accepted.
     async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault>;
 }

@@ -27,7 +27,7 @@ pub struct Message {
     pub group: Option<String>,
 }
 
-/// What a queue is like, read once at start.
+/// What a queue is like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueueTraits {
     /// After this many receives the queue moves a message to its dead-letter queue by itself; `None` without one.
@@ -41,7 +41,8 @@ pub struct QueueTraits {
 /// What control needs of a queue. Only `settle` calls `delete` and `dead_letter`; `settle` and `lease` call `extend`.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// The queue's own settings; fails with a permanent fault when there is no such queue or it refuses us.
+    /// The queue's own settings, as they were minutes ago at the most; fails with a permanent fault when there is no such
+    /// queue or it refuses us.
     async fn traits(&self) -> Result<QueueTraits, Fault>;
 
     /// Waits for messages (long poll, at most 20 s) and takes at most `max` of them, invisible to others for
@@ -56,8 +57,9 @@ pub trait Queue: Send + Sync {
     /// Removes the message for good. A receipt that is no longer valid is `LeaseLost`.
     async fn delete(&self, message: &Message) -> Result<(), Fault>;
 
-    /// Copies the body to the dead-letter queue with the reason as attributes; does nothing without one.
-    async fn dead_letter(&self, message: &Message, reason: &Problem) -> Result<(), Fault>;
+    /// Copies `body` to the dead-letter queue with the reason as attributes; does nothing without one. It is the
+    /// message's own, or one that asks for a single one of its jobs.
+    async fn dead_letter(&self, message: &Message, body: &str, reason: &Problem) -> Result<(), Fault>;
 
     /// Sends a new message, for `submit`.
     async fn send(&self, body: &str, group: Option<&str>) -> Result<String, Fault>;

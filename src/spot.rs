@@ -12,8 +12,8 @@ use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::counts::Counts;
 use crate::drain::{Drain, Reason};
-use crate::worker::counts::Counts;
 
 #[cfg(test)]
 mod fake;

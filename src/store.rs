@@ -7,7 +7,7 @@ use tracing::warn;
 
 use crate::fault::{Code, Fault};
 use crate::job::{Format, Job, ids};
-use crate::objects::{Location, Objects};
+use crate::objects::{Condition, Location, Objects};
 use crate::publish::TranscriptLocation;
 use crate::transcript::{ModelRef, Transcript, json};
 
@@ -63,7 +63,7 @@ impl Store {
     pub async fn find_done(&self, job: &Job, etag: &str, model: &ModelRef) -> Result<Option<Transcript>, Fault> {
         let at = self.plan(job).json;
         let document = match self.objects.read(&at, MAX_JSON_BYTES).await {
-            Ok(Some(document)) => document,
+            Ok(Some(found)) => found.body,
             Ok(None) => return Ok(None),
             Err(Fault::Permanent(problem)) if matches!(problem.code, Code::AccessDenied | Code::ObjectTooLarge) => {
                 warn!(job_id = %job.id, "cannot tell whether {at} is done, doing it: {}", problem.message);
@@ -103,7 +103,7 @@ impl Store {
         let body = transcript
             .render(format)
             .map_err(|error| Fault::permanent(Code::Internal, format!("failed to render {at}: {error}")))?;
-        self.objects.put(at, Bytes::from(body), content_type(format)).await
+        self.objects.put(at, Bytes::from(body), content_type(format), &Condition::Always).await.map(drop)
     }
 }
 

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::debug;
 
+use crate::counts::Counts;
 use crate::drain::Drain;
-use crate::worker::counts::Counts;
 
 #[cfg(test)]
 mod tests;

@@ -4,28 +4,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::backoff::Backoff;
+use crate::bounded::bounded;
+use crate::counts::Counts;
 use crate::drain::{Drain, Reason};
-use crate::fault::{Fault, Problem};
-use crate::queue::{Message, Queue, QueueTraits};
+use crate::fault::Fault;
+use crate::handler::Handler;
+use crate::health::{Health, Sickness, State};
+use crate::queue::{Queue, QueueTraits};
 use crate::watchdog::Progress;
 use crate::worker::attempt::Attempts;
-use crate::worker::backoff::Backoff;
-use crate::worker::counts::Counts;
-use crate::worker::guard::bounded;
 
 mod attempt;
-pub mod backoff;
-pub mod counts;
 #[cfg(test)]
 pub(crate) mod fakes;
 mod groups;
-pub(crate) mod guard;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +32,8 @@ const MOST_PER_RECEIVE: usize = 10;
 const RECEIVE_LIMIT: Duration = Duration::from_secs(60);
 /// Between failed receives: the queue may be throttled or away for hours.
 const RECEIVE_BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(60) };
+/// Between the single messages that a suspect worker receives.
+const PROBE_BACKOFF: Backoff = Backoff { base: Duration::from_secs(4), cap: Duration::from_secs(60) };
 /// How often the loop looks for signs of life while it has nothing to do.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The lease counts from the call of the receive, which may have waited 20 s: anything shorter would be lost at birth.
@@ -65,13 +64,15 @@ impl Default for Settings {
     }
 }
 
-/// Why the worker ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// It was asked to stop, and nothing is at work any more.
     Drained(Reason),
     /// There was no work for `idle_after`.
     Idle,
+    /// It cannot work, and has given back what it had.
+    Sick(Sickness),
 }
 
 impl fmt::Display for Ended {
@@ -79,94 +80,70 @@ impl fmt::Display for Ended {
         match self {
             Self::Drained(reason) => write!(f, "drained: {reason}"),
             Self::Idle => f.write_str("idle: there was no work"),
+            Self::Sick(sickness) => write!(f, "sick: {}", sickness.reason),
         }
     }
 }
 
-/// What control tells a running job.
-#[derive(Debug, Clone, Default)]
-pub struct Control {
-    /// Give the work back: send no further window, keep what is finished, end with `Interrupted`.
-    pub abort: CancellationToken,
-    /// The message is another's now: write nothing more, end with `LeaseLost`.
-    pub lease_lost: CancellationToken,
+/// A worker, before it runs.
+pub struct Worker {
+    /// Where messages come from.
+    pub queue: Arc<dyn Queue>,
+    /// Who does their work.
+    pub handler: Arc<dyn Handler>,
+    /// Whether it is fit to work.
+    pub health: Health,
+    /// How it receives and retries.
+    pub settings: Settings,
+    /// When it stops.
+    pub drain: Drain,
+    /// Told of every turn, for the watchdog.
+    pub progress: Progress,
+    /// Counts what happens.
+    pub counts: Arc<Counts>,
 }
 
-/// The flow as control sees it: a body in, an outcome out. Knows nothing of queues.
-#[async_trait]
-pub trait Handler: Send + Sync {
-    /// Does the whole work of one message, store and publish included; `Ok` means the message may be deleted.
-    /// `message_id` and `receive_count` are for logs and ids only. The current span has an empty field `job_id` for the
-    /// handler to record, so that every line of the job carries it.
-    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<(), Fault>;
-
-    /// Publishes `failed` for a message that will not be tried again. An error means the report was not written and
-    /// the message must stay.
-    async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault>;
-}
-
-/// What the flow may know of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// The queue's message id, for logs.
-    pub message_id: String,
-    /// The body.
-    pub body: String,
-    /// How often it was delivered, this time included.
-    pub receive_count: u32,
-    /// When the producer sent it, milliseconds since the Unix epoch; 0 when unknown.
-    pub sent_at_ms: i64,
-    /// After so many deliveries the queue gives the message up; `None` when it never does.
-    pub max_receive_count: Option<u32>,
-}
-
-impl Delivery {
-    /// What of a queue's message the flow may know.
-    pub fn of(message: &Message, traits: &QueueTraits) -> Self {
-        Self {
-            message_id: message.id.clone(),
-            body: message.body.clone(),
-            receive_count: message.receive_count,
-            sent_at_ms: message.sent_at_ms,
-            max_receive_count: traits.max_receive_count,
-        }
+impl Worker {
+    /// Receives and works until the drain begins, the worker is idle or sick, then until nothing is at work, at most
+    /// until the drain's deadline.
+    ///
+    /// A message is only received when a slot is free, and when the worker is well; while it is suspect, one at a time. A
+    /// stop never cancels a poll, which would hide the message it was about to bring: the poll is awaited and what it
+    /// brings is released. It does not cancel work either, until the drain's abort; a handler that does not end then is
+    /// dropped shortly before the deadline and its message released.
+    ///
+    /// # Errors
+    /// A permanent fault of the queue before the first successful receive, once it lasted for the health's patience with
+    /// refusals: it does not exist or refuses us. Later ones are logged and retried.
+    pub async fn run(self) -> Result<Ended, Fault> {
+        let Self { queue, handler, health, settings, drain, progress, counts } = self;
+        let settings = Settings {
+            slots: settings.slots.max(1),
+            visibility: Duration::from_secs(settings.visibility.max(SHORTEST_VISIBILITY).as_secs()),
+            ..settings
+        };
+        let aborter = drain.clone();
+        // in a set, so that it ends with this function
+        let mut background = JoinSet::new();
+        background.spawn(async move { aborter.fire_abort().await });
+        let patience = health.patience().refusal;
+        let Some(traits) = read_traits(queue.as_ref(), &drain, patience).await? else { return Ok(drained(&drain)) };
+        let attempts = Attempts::new(queue, handler, health.clone(), settings, drain.clone(), counts);
+        let mut receiver = Receiver {
+            attempts: Arc::new(attempts),
+            traits,
+            health,
+            settings,
+            drain,
+            progress,
+            at_work: JoinSet::new(),
+            probes: 0,
+            probe_at: None,
+        };
+        let ended = receiver.receive_until_stopped().await;
+        receiver.finish().await;
+        ended
     }
-}
-
-/// Receives and works until `drain` begins or the worker is idle, then until nothing is at work, at most until the
-/// drain's deadline.
-///
-/// A message is only received when a slot is free. A stop never cancels a poll, which would hide the message it was
-/// about to bring: the poll is awaited and what it brings is released. It does not cancel work either, until the
-/// drain's abort; a handler that does not end then is dropped shortly before the deadline and its message released.
-///
-/// # Errors
-/// A permanent fault of the queue before the first successful receive: it does not exist or refuses us. Later ones
-/// are logged and retried.
-pub async fn run(
-    queue: Arc<dyn Queue>,
-    handler: Arc<dyn Handler>,
-    settings: Settings,
-    drain: Drain,
-    progress: Progress,
-    counts: Arc<Counts>,
-) -> Result<Ended, Fault> {
-    let settings = Settings {
-        slots: settings.slots.max(1),
-        visibility: Duration::from_secs(settings.visibility.max(SHORTEST_VISIBILITY).as_secs()),
-        ..settings
-    };
-    let aborter = drain.clone();
-    // in a set, so that it ends with this function
-    let mut background = JoinSet::new();
-    background.spawn(async move { aborter.fire_abort().await });
-    let Some(traits) = read_traits(queue.as_ref(), &drain).await? else { return Ok(drained(&drain)) };
-    let attempts = Attempts::new(queue, handler, traits.clone(), settings, drain.clone(), counts);
-    let mut worker =
-        Worker { attempts: Arc::new(attempts), traits, settings, drain, progress, at_work: JoinSet::new() };
-    let ended = worker.receive_until_stopped().await;
-    worker.finish().await;
-    ended
 }
 
 fn drained(drain: &Drain) -> Ended {
@@ -174,16 +151,19 @@ fn drained(drain: &Drain) -> Ended {
     Ended::Drained(drain.stopping().map_or(Reason::Signal("stop"), |stopping| stopping.reason))
 }
 
-/// Reads the queue's traits, as long as that takes; `None` when a stop came first.
-async fn read_traits(queue: &dyn Queue, drain: &Drain) -> Result<Option<QueueTraits>, Fault> {
+/// Reads the queue's traits, as long as that takes; `None` when a stop came first. A refusal is believed after `patience`:
+/// a role that was attached a moment ago is refused too.
+async fn read_traits(queue: &dyn Queue, drain: &Drain, patience: Duration) -> Result<Option<QueueTraits>, Fault> {
+    let begun = Instant::now();
     let mut failures = 0_u32;
     loop {
         let fault = tokio::select! {
+            biased;
             // reading attributes changes nothing, so it may be dropped
             () = drain.stop().cancelled() => return Ok(None),
             answer = bounded("read the queue's attributes", RECEIVE_LIMIT, queue.traits()) => match answer {
                 Ok(traits) => return Ok(Some(traits)),
-                Err(fault @ Fault::Permanent(_)) => return Err(fault),
+                Err(fault @ Fault::Permanent(_)) if begun.elapsed() >= patience => return Err(fault),
                 Err(fault) => fault,
             },
         };
@@ -191,24 +171,38 @@ async fn read_traits(queue: &dyn Queue, drain: &Drain) -> Result<Option<QueueTra
         let wait = RECEIVE_BACKOFF.delay(failures);
         warn!(%fault, retry_secs = wait.as_secs(), "the queue cannot be reached");
         tokio::select! {
+            biased;
             () = drain.stop().cancelled() => return Ok(None),
             () = sleep(wait) => {}
         }
     }
 }
 
-struct Worker {
+struct Receiver {
     attempts: Arc<Attempts>,
     traits: QueueTraits,
+    health: Health,
     settings: Settings,
     drain: Drain,
     progress: Progress,
     at_work: JoinSet<()>,
+    /// Messages received since the worker became suspect.
+    probes: u32,
+    /// When the next of them may be received.
+    probe_at: Option<Instant>,
 }
 
-impl Worker {
+/// What the loop may do next.
+enum Next {
+    Receive(usize),
+    Wait(Option<Duration>),
+    End(Ended),
+}
+
+impl Receiver {
     async fn receive_until_stopped(&mut self) -> Result<Ended, Fault> {
         let stop = self.drain.stop().clone();
+        let begun = Instant::now();
         let mut received_before = false;
         let mut failures = 0_u32;
         let mut last_work = Instant::now();
@@ -216,22 +210,22 @@ impl Worker {
         self.progress.turn();
         loop {
             while self.at_work.try_join_next().is_some() {}
-            if stop.is_cancelled() {
-                return Ok(drained(&self.drain));
-            }
-            let free = self.settings.slots.saturating_sub(self.at_work.len());
-            if free == 0 {
-                self.wait_for_a_slot(&mut steps_seen).await;
-                continue;
-            }
+            let most = match self.next() {
+                Next::End(ended) => return Ok(ended),
+                Next::Wait(pause) => {
+                    self.wait(pause, &mut steps_seen).await;
+                    continue;
+                }
+                Next::Receive(most) => most,
+            };
             let asked_at = Instant::now();
             let mut poll = JoinSet::new();
-            poll.spawn(self.attempts.clone().receive(self.most(free)));
+            poll.spawn(self.attempts.clone().receive(most));
             let answer = tokio::select! {
                 biased;
                 answer = poll.join_next() => answer.and_then(Result::ok),
                 () = stop.cancelled() => {
-                    self.at_work.spawn(self.attempts.clone().release_late(poll));
+                    self.at_work.spawn(self.attempts.clone().release_late(poll, asked_at));
                     return Ok(drained(&self.drain));
                 }
             };
@@ -243,6 +237,7 @@ impl Worker {
                     if !messages.is_empty() || !self.at_work.is_empty() {
                         last_work = Instant::now();
                     }
+                    self.probes = self.probes.saturating_add(u32::from(!messages.is_empty()));
                     for message in messages {
                         self.at_work.spawn(self.attempts.clone().attempt(message, asked_at));
                     }
@@ -252,7 +247,11 @@ impl Worker {
                         return Ok(Ended::Idle);
                     }
                 }
-                Err(fault @ Fault::Permanent(_)) if !received_before => return Err(fault),
+                Err(fault @ Fault::Permanent(_))
+                    if !received_before && begun.elapsed() >= self.health.patience().refusal =>
+                {
+                    return Err(fault);
+                }
                 Err(fault) => {
                     failures = failures.saturating_add(1);
                     self.back_off(&fault, failures).await;
@@ -261,16 +260,53 @@ impl Worker {
         }
     }
 
-    fn most(&self, free: usize) -> usize {
-        if self.traits.fifo { 1 } else { free.min(MOST_PER_RECEIVE) }
+    /// Slots, and the state of the worker's health.
+    fn next(&mut self) -> Next {
+        if self.drain.stop().is_cancelled() {
+            return Next::End(drained(&self.drain));
+        }
+        let busy = self.at_work.len().saturating_sub(self.attempts.parking().parked());
+        let free = self.settings.slots.saturating_sub(busy);
+        match self.health.state() {
+            State::Sick(sickness) => {
+                self.drain.begin_abort(Reason::Sick);
+                Next::End(Ended::Sick(sickness))
+            }
+            // one at a time: what is at work is the probe
+            State::Suspect(_) if busy > 0 => {
+                self.probe_at = None;
+                Next::Wait(None)
+            }
+            State::Suspect(_) => {
+                let now = Instant::now();
+                let at = *self.probe_at.get_or_insert_with(|| now + PROBE_BACKOFF.delay(self.probes + 1));
+                if at > now { Next::Wait(Some(at - now)) } else { Next::Receive(1) }
+            }
+            State::Well => {
+                (self.probes, self.probe_at) = (0, None);
+                match free {
+                    0 => Next::Wait(None),
+                    _ if self.traits.fifo => Next::Receive(1),
+                    _ => Next::Receive(free.min(MOST_PER_RECEIVE)),
+                }
+            }
+        }
     }
 
-    /// Until a slot may be free. The loop has nothing to do meanwhile, so only steps of the work count as life.
-    async fn wait_for_a_slot(&mut self, steps_seen: &mut u64) {
+    /// For `pause`, else until a slot may be free or the verdict on the worker's health is another. The loop has nothing to
+    /// do meanwhile, so only steps of the work count as life, or a pause that was meant.
+    async fn wait(&mut self, pause: Option<Duration>, steps_seen: &mut u64) {
+        let mut verdicts = self.health.verdicts();
+        verdicts.borrow_and_update();
         tokio::select! {
+            biased;
             () = self.drain.stop().cancelled() => {}
-            _ = self.at_work.join_next() => self.progress.turn(),
-            () = sleep(LOOK_EVERY) => {
+            // the health holds the sender, so this cannot fail
+            _ = verdicts.changed() => {}
+            () = sleep(pause.unwrap_or(LOOK_EVERY)), if pause.is_some() => self.progress.turn(),
+            Some(_) = self.at_work.join_next(), if pause.is_none() => self.progress.turn(),
+            () = self.attempts.parking().changed() => {}
+            () = sleep(LOOK_EVERY), if pause.is_none() => {
                 let steps = self.progress.steps();
                 if steps != *steps_seen {
                     self.progress.turn();
@@ -284,6 +320,7 @@ impl Worker {
         let wait = RECEIVE_BACKOFF.delay(failures);
         warn!(%fault, failures, retry_secs = wait.as_secs(), "failed to receive messages");
         tokio::select! {
+            biased;
             () = self.drain.stop().cancelled() => {}
             () = sleep(wait) => {}
         }

@@ -7,10 +7,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::aws;
+use crate::backoff::Backoff;
 use crate::config::{DeliveryConfig, PlacesConfig, RunConfig};
+use crate::counts::Counts;
 use crate::drain::{self, Drain, Reason};
 use crate::fault::Fault;
 use crate::fetch::{FetchLimits, Scratch};
+use crate::handler::Handler;
+use crate::health::Health;
 use crate::objects::Objects;
 use crate::objects::folder::FolderObjects;
 use crate::objects::s3::S3Objects;
@@ -25,9 +29,7 @@ use crate::queue::sqs::SqsQueue;
 use crate::spot;
 use crate::store::Store;
 use crate::watchdog::{self, Progress};
-use crate::worker::backoff::Backoff;
-use crate::worker::counts::Counts;
-use crate::worker::{self, Handler};
+use crate::worker::{self, Ended, Worker};
 
 /// No retry is put off for longer than this.
 const BACKOFF_CAP: Duration = Duration::from_secs(900);
@@ -160,9 +162,13 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         worker: super::worker_ref(instance),
         progress: progress.clone(),
     });
-    let ended = worker::run(places.queue, pipeline, settings, drain, progress, counts).await;
+    let worker =
+        Worker { queue: places.queue, handler: pipeline, health: Health::default(), settings, drain, progress, counts };
+    let ended = worker.run().await;
     transcriber.end().await;
     match ended {
+        Ok(Ended::Sick(sickness)) if sickness.needs_a_person => Err(Trouble::Config(sickness.reason)),
+        Ok(Ended::Sick(sickness)) => Err(Trouble::Unavailable(sickness.reason)),
         Ok(ended) => {
             tracing::info!("{ended}");
             Ok(())
@@ -216,7 +222,7 @@ async fn stop_when_empty(folder: Option<Arc<FolderQueue>>, drain: Drain) {
     while !folder.is_empty() {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    drain.begin_gracefully(Reason::Signal("the inbox is empty"));
+    drain.begin_gracefully(Reason::InboxEmpty);
 }
 
 /// The queue, for `submit`.

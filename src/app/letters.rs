@@ -12,7 +12,7 @@ pub async fn open(jobs_url: Option<&str>, dead_url: Option<&str>) -> Result<Dead
     let sdk = aws::sdk_config().await?;
     let opened = DeadLetters::open(aws_sdk_sqs::Client::new(&sdk), jobs_url, dead_url).await;
     opened.map_err(|fault| match fault {
-        Fault::Permanent(problem) | Fault::Transient(problem) => problem.message,
+        Fault::Permanent(problem) | Fault::Transient(problem) | Fault::Unable(problem) => problem.message,
         other => other.to_string(),
     })
 }

@@ -11,8 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{info, warn};
 
 use super::{Binding, FinishedWindow, MAX_BYTES, encode, parse};
-use crate::objects::{Location, Objects};
-use crate::worker::Control;
+use crate::handler::Control;
+use crate::objects::{Condition, Location, Objects};
 
 /// One job's checkpoint.
 pub struct Keeper {
@@ -32,7 +32,7 @@ impl Keeper {
     pub async fn open(objects: Arc<dyn Objects>, at: Location, binding: Binding, every: Duration) -> Self {
         let mut may_exist = true;
         let found = match objects.read(&at, MAX_BYTES).await {
-            Ok(Some(document)) => parse(&document, &binding).map_err(|why| format!("checkpoint {at} {why}")),
+            Ok(Some(found)) => parse(&found.body, &binding).map_err(|why| format!("checkpoint {at} {why}")),
             Ok(None) => {
                 may_exist = false;
                 Ok(Vec::new())
@@ -95,10 +95,10 @@ impl Keeper {
         let saved = tokio::select! {
             biased;
             () = control.lease_lost.cancelled() => return,
-            saved = self.objects.put(&self.at, document, "application/json") => saved,
+            saved = self.objects.put(&self.at, document, "application/json", &Condition::Always) => saved,
         };
         match saved {
-            Ok(()) => self.unsaved = false,
+            Ok(_) => self.unsaved = false,
             Err(fault) => warn!("checkpoint not saved: {fault}"),
         }
     }

@@ -16,8 +16,8 @@ use super::keeper::Keeper;
 use super::*;
 use crate::audio::Span;
 use crate::fault::{Code, Fault};
-use crate::objects::{Body, ObjectInfo, Objects};
-use crate::worker::Control;
+use crate::handler::Control;
+use crate::objects::{Body, Condition, Found, ObjectInfo, Objects};
 
 /// One object; counts what is written.
 #[derive(Default)]
@@ -37,20 +37,20 @@ impl Objects for Memory {
         Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
     }
 
-    async fn read(&self, at: &Location, _: u64) -> Result<Option<Bytes>, Fault> {
+    async fn read(&self, at: &Location, _: u64) -> Result<Option<Found>, Fault> {
         if self.refuses {
             return Err(Fault::permanent(Code::AccessDenied, format!("access to {at} is denied")));
         }
-        Ok(self.object.lock().unwrap().clone())
+        Ok(self.object.lock().unwrap().clone().map(|body| Found { body, etag: String::new() }))
     }
 
-    async fn put(&self, at: &Location, body: Bytes, _: &str) -> Result<(), Fault> {
+    async fn put(&self, at: &Location, body: Bytes, _: &str, _: &Condition) -> Result<String, Fault> {
         if self.refuses {
             return Err(Fault::permanent(Code::AccessDenied, format!("access to {at} is denied")));
         }
         *self.puts.lock().unwrap() += 1;
         *self.object.lock().unwrap() = Some(body);
-        Ok(())
+        Ok(String::new())
     }
 
     async fn remove(&self, _: &Location) -> Result<(), Fault> {

@@ -139,7 +139,7 @@ async fn each(
 
 fn sentence(fault: Fault) -> String {
     match fault {
-        Fault::Permanent(problem) | Fault::Transient(problem) => problem.message,
+        Fault::Permanent(problem) | Fault::Transient(problem) | Fault::Unable(problem) => problem.message,
         other => other.to_string(),
     }
 }

@@ -12,13 +12,13 @@ use crate::app;
 use crate::audio;
 use crate::config::EngineConfig;
 use crate::fault::Fault;
+use crate::handler::Control;
 use crate::job::Format;
 use crate::model::Model;
 use crate::pipeline::listen::{Listening, listen};
 use crate::pipeline::{Defaults, assemble};
 use crate::transcribe::Transcriber;
 use crate::transcript::{JobRef, SourceRef, Transcript};
-use crate::worker::Control;
 
 /// Arguments of `transcribe`.
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,7 @@ async fn transcribe_file(
     let heard = listen(listening, engine, control).await;
     progress.finish_and_clear();
     let heard = heard.map_err(|fault| match fault {
-        Fault::Permanent(problem) | Fault::Transient(problem) => problem.message,
+        Fault::Permanent(problem) | Fault::Transient(problem) | Fault::Unable(problem) => problem.message,
         Fault::Interrupted | Fault::LeaseLost => format!("{name}: interrupted"),
     })?;
     let job = JobRef { job_id: name.clone(), user_id: "local".into(), file_id: name.clone() };

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use super::parts::{PARALLEL, PART_BYTES, SINGLE_BYTES};
 use super::*;
-use crate::objects::Body;
+use crate::objects::{Body, Condition, Found};
 
 const LIMITS: FetchLimits = FetchLimits { max_bytes: 1 << 30, reserve_bytes: 0 };
 
@@ -83,11 +83,11 @@ impl Objects for Remote {
         })
     }
 
-    async fn read(&self, _at: &Location, _limit_bytes: u64) -> Result<Option<Bytes>, Fault> {
+    async fn read(&self, _at: &Location, _limit_bytes: u64) -> Result<Option<Found>, Fault> {
         Err(Fault::Interrupted)
     }
 
-    async fn put(&self, _at: &Location, _body: Bytes, _content_type: &str) -> Result<(), Fault> {
+    async fn put(&self, _: &Location, _: Bytes, _: &str, _: &Condition) -> Result<String, Fault> {
         Err(Fault::Interrupted)
     }
 

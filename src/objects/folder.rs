@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::{Body, Location, ObjectInfo, Objects};
+use super::{Body, Condition, Found, Location, ObjectInfo, Objects};
 use crate::fault::{Code, Fault};
 
 #[cfg(test)]
@@ -77,29 +77,39 @@ impl Objects for FolderObjects {
         Ok(Box::pin(stream::try_unfold(state, Reading::chunk)))
     }
 
-    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Bytes>, Fault> {
+    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Found>, Fault> {
         let paths = self.paths(at)?;
         let whole = blocking(at, "read", move || {
             let mut bytes = Vec::new();
+            let (file, metadata) = open(&paths)?;
             // one byte more than allowed tells "too large" from "just fits", even of a file that grows
-            open(&paths)?.0.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-            Ok(bytes)
+            file.take(limit_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+            Ok((bytes, info(&metadata).etag))
         })
         .await;
         match whole {
-            Ok(bytes) if bytes.len() as u64 > limit_bytes => {
+            Ok((bytes, _)) if bytes.len() as u64 > limit_bytes => {
                 let message = format!("failed to read {at}: it is larger than {limit_bytes} bytes");
                 Err(Fault::permanent(Code::ObjectTooLarge, message))
             }
-            Ok(bytes) => Ok(Some(bytes.into())),
+            Ok((bytes, etag)) => Ok(Some(Found { body: bytes.into(), etag })),
             Err(Fault::Permanent(problem)) if problem.code == Code::ObjectNotFound => Ok(None),
             Err(fault) => Err(fault),
         }
     }
 
-    async fn put(&self, at: &Location, body: Bytes, _content_type: &str) -> Result<(), Fault> {
-        let path = self.path(at)?;
-        blocking(at, "write", move || write(&path, &body)).await
+    async fn put(
+        &self,
+        at: &Location,
+        body: Bytes,
+        _content_type: &str,
+        condition: &Condition,
+    ) -> Result<String, Fault> {
+        let (path, wanted) = (self.path(at)?, condition.clone());
+        let written = blocking(at, "write", move || write(&path, &body, &wanted)).await?;
+        written.ok_or_else(|| {
+            Fault::transient(Code::ObjectChanged, format!("failed to write {at}: another was written there meanwhile"))
+        })
     }
 
     async fn remove(&self, at: &Location) -> Result<(), Fault> {
@@ -160,8 +170,8 @@ fn not_a_file() -> io::Error {
     ErrorKind::IsADirectory.into()
 }
 
-/// Writes a file whole or not at all, with the directories above it.
-fn write(path: &Path, body: &[u8]) -> io::Result<()> {
+/// Writes a file whole or not at all, with the directories above it; its etag, or `None` where `condition` does not hold.
+fn write(path: &Path, body: &[u8], condition: &Condition) -> io::Result<Option<String>> {
     let directory = path.parent().ok_or(ErrorKind::InvalidInput)?;
     fs::create_dir_all(directory)?;
     // hidden while it grows; the umask takes its part of the mode
@@ -171,9 +181,24 @@ fn write(path: &Path, body: &[u8]) -> io::Result<()> {
         .tempfile_in(directory)?;
     file.write_all(body)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
+    let persisted = match condition {
+        Condition::Always => file.persist(path),
+        Condition::Absent => match file.persist_noclobber(path) {
+            Err(e) if e.error.kind() == ErrorKind::AlreadyExists => return Ok(None),
+            persisted => persisted,
+        },
+        // between this look and the rename another process may write: a folder has no better
+        Condition::Unchanged(etag) => match fs::metadata(path) {
+            Ok(metadata) if info(&metadata).etag == *etag => file.persist(path),
+            Ok(_) => return Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        },
+    };
+    let file = persisted.map_err(|e| e.error)?;
     // the rename is in the directory, which has its own cache
-    File::open(directory)?.sync_all()
+    File::open(directory)?.sync_all()?;
+    Ok(Some(info(&file.metadata()?).etag))
 }
 
 fn info(metadata: &Metadata) -> ObjectInfo {

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 
-use super::{Body, Location, ObjectInfo, Objects};
+use super::{Body, Condition, Found, Location, ObjectInfo, Objects};
 use crate::fault::{Code, Fault, sdk};
 
 /// The slowest upload that is waited for, half a megabit a second: a day's transcript of 30 MB takes eight minutes.
@@ -120,7 +120,7 @@ impl Objects for S3Objects {
         })))
     }
 
-    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Bytes>, Fault> {
+    async fn read(&self, at: &Location, limit_bytes: u64) -> Result<Option<Found>, Fault> {
         let mut answer = match self.client.get_object().bucket(&at.bucket).key(&at.key).send().await {
             Ok(answer) => answer,
             Err(error) => {
@@ -147,16 +147,29 @@ impl Objects for S3Objects {
             }
             whole.extend_from_slice(&bytes);
         }
-        Ok(Some(whole.freeze()))
+        let etag = answer.e_tag.unwrap_or_default().trim_matches('"').to_owned();
+        Ok(Some(Found { body: whole.freeze(), etag }))
     }
 
-    async fn put(&self, at: &Location, body: Bytes, content_type: &str) -> Result<(), Fault> {
+    async fn put(
+        &self,
+        at: &Location,
+        body: Bytes,
+        content_type: &str,
+        condition: &Condition,
+    ) -> Result<String, Fault> {
         let encryption = self.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms);
         let request = self.client.put_object().bucket(&at.bucket).key(&at.key).content_type(content_type);
         let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(self.kms_key_id.clone());
+        let request = match condition {
+            Condition::Always => request,
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(etag) => request.if_match(format!("\"{etag}\"")),
+        };
         let patience = self.upload_time(body.len());
         let sent = request.body(ByteStream::from(body)).customize().config_override(patience).send().await;
-        sent.map(drop).map_err(|error| self.fault(&error, "write", at))
+        let answer = sent.map_err(|error| self.fault(&error, "write", at))?;
+        Ok(answer.e_tag.unwrap_or_default().trim_matches('"').to_owned())
     }
 
     async fn remove(&self, at: &Location) -> Result<(), Fault> {

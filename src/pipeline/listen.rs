@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::audio::{self, AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::FinishedWindow;
 use crate::fault::{Code, Fault};
+use crate::handler::Control;
 use crate::transcribe::Transcriber;
 use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Language, Quality, Segment};
-use crate::worker::Control;
 use answer::Answer;
 
 mod answer;
@@ -242,6 +242,9 @@ fn naming(fault: Fault, name: &str) -> Fault {
         }
         Fault::Transient(problem) => {
             Fault::transient(problem.code, format!("failed to transcribe {name}: {}", problem.message))
+        }
+        Fault::Unable(problem) => {
+            Fault::unable(problem.code, format!("failed to transcribe {name}: {}", problem.message))
         }
         other => other,
     }

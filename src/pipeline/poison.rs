@@ -20,9 +20,9 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::fault::{Code, Fault};
+use crate::handler::{Control, Delivery};
 use crate::job::{Job, ids};
-use crate::objects::{Location, Objects};
-use crate::worker::{Control, Delivery};
+use crate::objects::{Condition, Location, Objects};
 
 #[cfg(test)]
 mod tests;
@@ -97,7 +97,7 @@ impl PoisonGuard {
         let Some(body) = self.call("read", self.objects.read(marker, MAX_MARKER_BYTES)).await.flatten() else {
             return Ok(0);
         };
-        let Ok(found) = serde_json::from_slice::<Marker>(&body) else {
+        let Ok(found) = serde_json::from_slice::<Marker>(&body.body) else {
             warn!("the start marker {marker} is damaged: nothing is known of earlier runs");
             return Ok(0);
         };
@@ -146,7 +146,8 @@ impl PoisonGuard {
             from_window: run.from_window,
         };
         let body = serde_json::to_vec(&marker).unwrap_or_default();
-        self.call("write", self.objects.put(&run.marker, Bytes::from(body), "application/json")).await;
+        self.call("write", self.objects.put(&run.marker, Bytes::from(body), "application/json", &Condition::Always))
+            .await;
         let result = work.await;
         // of a message that is another's, the marker is another's too; one that was not written may yet be there, for an
         // upload without an answer is not one that did not arrive

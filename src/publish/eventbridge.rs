@@ -33,6 +33,18 @@ impl EventBridge {
 
 #[async_trait]
 impl Publish for EventBridge {
+    async fn check(&self) -> Result<Option<String>, Fault> {
+        let what = format!("find event bus {}", self.bus);
+        match self.client.describe_event_bus().name(&self.bus).send().await.map_err(|e| classify(&e, &what)) {
+            Ok(_) => Ok(None),
+            Err(Fault::Permanent(problem)) if problem.code == Code::AccessDenied => Ok(Some(format!(
+                "{} (without events:DescribeEventBus a bus that does not exist swallows every event unnoticed)",
+                problem.message
+            ))),
+            Err(fault) => Err(fault),
+        }
+    }
+
     async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
         let what = self.what(event);
         let entry = PutEventsRequestEntry::builder()

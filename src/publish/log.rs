@@ -27,6 +27,10 @@ impl EventLog {
 
 #[async_trait]
 impl Publish for EventLog {
+    async fn check(&self) -> Result<Option<String>, Fault> {
+        Ok(None)
+    }
+
     async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
         let path = self.path.clone();
         let what = format!("write the event of job {} to {}", event.job_id, path.display());

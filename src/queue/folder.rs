@@ -258,7 +258,7 @@ impl Queue for FolderQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, message: &Message, reason: &Problem) -> Result<(), Fault> {
+    async fn dead_letter(&self, message: &Message, _body: &str, reason: &Problem) -> Result<(), Fault> {
         let mut state = self.state();
         if state.held.get(&message.id).is_none_or(|lease| lease.receipt != message.receipt) {
             return Err(Fault::LeaseLost);

@@ -173,7 +173,7 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, message: &Message, reason: &Problem) -> Result<(), Fault> {
+    async fn dead_letter(&self, message: &Message, body: &str, reason: &Problem) -> Result<(), Fault> {
         let traits = self.traits().await?;
         let Some(url) = traits.dead_letter_url else { return Ok(()) };
         let what = format!("copy message {} to dead-letter queue {url}", message.id);
@@ -181,7 +181,7 @@ impl Queue for SqsQueue {
             .client
             .send_message()
             .queue_url(&url)
-            .message_body(&message.body)
+            .message_body(body)
             .message_attributes("ErrorCode", text(&reason.code.to_string(), &what)?)
             .message_attributes("ErrorMessage", text(&reason.message, &what)?)
             .message_attributes("SourceMessageId", text(&message.id, &what)?);

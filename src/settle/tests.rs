@@ -1,6 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
+use crate::queue::QueueTraits;
 use crate::worker::fakes::{Faulty, MemoryQueue, Scripted, Trouble, What};
 
 const VISIBILITY: Duration = Duration::from_secs(120);
@@ -46,9 +49,26 @@ impl Bench {
         outcome: Result<(), Fault>,
     ) -> Settled {
         let backoff = Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(900) };
-        let traits = self.queue.traits.clone();
-        let settle = Settle { queue, handler, traits, backoff, counts: Arc::default() };
-        settle.settle(&self.message, outcome).await
+        let settle = Settle {
+            queue: queue.clone(),
+            handler,
+            health: Health::default(),
+            backoff,
+            counts: Arc::default(),
+            unburied: Mutex::default(),
+        };
+        let control = Control { lease_lost: CancellationToken::new(), ..Control::default() };
+        let (message, lost) = (self.message.clone(), control.lease_lost.clone());
+        let lease = Lease::hold(queue, message, VISIBILITY, Instant::now(), lost, Arc::default());
+        let delivery = Delivery {
+            message_id: self.message.id.clone(),
+            body: self.message.body.clone(),
+            receive_count: self.message.receive_count,
+            sent_at_ms: 0,
+            max_receive_count: Some(LAST),
+        };
+        let outcome = outcome.map(|()| Handled::default());
+        settle.settle(&self.message, &delivery, &control, lease, outcome).await
     }
 
     fn reports(&self) -> Vec<Code> {
@@ -59,7 +79,7 @@ impl Bench {
 #[tokio::test(start_paused = true)]
 async fn a_poison_body_is_reported_then_deleted() {
     let bench = Bench::new(1).await;
-    assert_eq!(bench.settle(Err(permanent())).await, Settled::Rejected);
+    assert!(matches!(bench.settle(Err(permanent())).await, Settled::Rejected(..)));
     assert_eq!(bench.reports(), [Code::BadMessage]);
     assert_eq!(bench.queue.dead(), ["job"]);
     assert!(bench.queue.bodies().is_empty());
@@ -73,7 +93,7 @@ async fn an_unreportable_poison_stays() {
         let bench = Bench::new(1).await;
         let handler = Faulty::new(&bench.handler).at("report", 1..=9, &trouble);
         let settled = bench.settle_with(bench.queue.clone(), handler, Err(permanent())).await;
-        assert_eq!(settled, Settled::Retried, "{trouble:?}");
+        assert!(matches!(settled, Settled::Retried(..)), "{trouble:?}");
         assert_eq!(bench.queue.bodies(), ["job"], "{trouble:?}");
         assert!(bench.queue.dead().is_empty(), "{trouble:?}");
     }
@@ -85,7 +105,7 @@ async fn a_poison_that_cannot_be_dead_lettered_stays() {
         let bench = Bench::new(1).await;
         let queue = Faulty::new(&bench.queue).at("dead_letter", 1..=9, &trouble);
         let settled = bench.settle_with(queue, bench.handler.clone(), Err(permanent())).await;
-        assert_eq!(settled, Settled::Retried, "{trouble:?}");
+        assert!(matches!(settled, Settled::Retried(..)), "{trouble:?}");
         assert_eq!(bench.queue.bodies(), ["job"], "{trouble:?}");
     }
 }
@@ -94,7 +114,7 @@ async fn a_poison_that_cannot_be_dead_lettered_stays() {
 async fn a_transient_failure_backs_off_by_receive_count() {
     for (receives, most_secs) in [(1, 10), (2, 20)] {
         let bench = Bench::new(receives).await;
-        assert_eq!(bench.settle(Err(transient())).await, Settled::Retried);
+        assert!(matches!(bench.settle(Err(transient())).await, Settled::Retried(..)));
         let hidden = bench.queue.hidden_for("job");
         assert!((Duration::from_secs(1)..=Duration::from_secs(most_secs)).contains(&hidden), "{hidden:?}");
         assert!(bench.reports().is_empty());
@@ -104,7 +124,7 @@ async fn a_transient_failure_backs_off_by_receive_count() {
 #[tokio::test(start_paused = true)]
 async fn the_last_receive_is_reported_as_retries_exhausted() {
     let bench = Bench::new(LAST).await;
-    assert_eq!(bench.settle(Err(transient())).await, Settled::Exhausted);
+    assert!(matches!(bench.settle(Err(transient())).await, Settled::Exhausted(..)));
     let (_, problem) = bench.handler.reports.lock().unwrap().remove(0);
     assert_eq!(problem.code, Code::RetriesExhausted);
     assert!(problem.message.contains("s3://b/k: slow down"), "the cause is missing: {}", problem.message);
@@ -116,7 +136,7 @@ async fn the_last_receive_is_reported_as_retries_exhausted() {
 #[tokio::test(start_paused = true)]
 async fn a_message_interrupted_on_its_last_receive_does_not_vanish_silently() {
     let bench = Bench::new(LAST).await;
-    assert_eq!(bench.settle(Err(Fault::Interrupted)).await, Settled::Exhausted);
+    assert!(matches!(bench.settle(Err(Fault::Interrupted)).await, Settled::Exhausted(..)));
     assert_eq!(bench.reports(), [Code::RetriesExhausted]);
 }
 
@@ -142,7 +162,7 @@ async fn a_delete_that_fails_briefly_is_repeated() {
     for trouble in [Trouble::Fail(transient()), Trouble::Hang, Trouble::Panic] {
         let bench = Bench::new(1).await;
         let queue = Faulty::new(&bench.queue).at("delete", 1..=2, &trouble);
-        assert_eq!(bench.settle_with(queue, bench.handler.clone(), Ok(())).await, Settled::Deleted);
+        assert_eq!(bench.settle_with(queue, bench.handler.clone(), Ok(())).await, Settled::Done);
         assert!(bench.queue.bodies().is_empty(), "{trouble:?}");
     }
 }

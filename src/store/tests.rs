@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::job::JobOptions;
-use crate::objects::{Body, ObjectInfo};
+use crate::objects::{Body, Found, ObjectInfo};
 use crate::transcript::samples;
 
 /// Keeps what is put, in order; refuses the put of a key that ends as told.
@@ -30,20 +30,21 @@ impl Objects for Memory {
         Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
     }
 
-    async fn read(&self, at: &Location, _: u64) -> Result<Option<Bytes>, Fault> {
+    async fn read(&self, at: &Location, _: u64) -> Result<Option<Found>, Fault> {
         if let Some(fault) = &self.reading {
             return Err(fault.clone());
         }
         let puts = self.puts.lock().unwrap();
-        Ok(puts.iter().rev().find(|(put, ..)| put == at).map(|(_, body, _)| body.clone()))
+        let found = puts.iter().rev().find(|(put, ..)| put == at);
+        Ok(found.map(|(_, body, _)| Found { body: body.clone(), etag: String::new() }))
     }
 
-    async fn put(&self, at: &Location, body: Bytes, content_type: &str) -> Result<(), Fault> {
+    async fn put(&self, at: &Location, body: Bytes, content_type: &str, _: &Condition) -> Result<String, Fault> {
         if self.refuse_suffix.is_some_and(|suffix| at.key.ends_with(suffix)) {
             return Err(Fault::transient(Code::ServiceUnavailable, format!("failed to write {at}: slow down")));
         }
         self.puts.lock().unwrap().push((at.clone(), body, content_type.to_owned()));
-        Ok(())
+        Ok(String::new())
     }
 
     async fn remove(&self, _: &Location) -> Result<(), Fault> {
@@ -164,7 +165,7 @@ async fn a_damaged_or_foreign_document_is_not_done() {
         let objects = Arc::new(Memory::default());
         let store = store(&objects);
         let at = store.plan(&job()).json;
-        store.objects.put(&at, Bytes::from(document), "application/json").await.unwrap();
+        store.objects.put(&at, Bytes::from(document), "application/json", &Condition::Always).await.unwrap();
         assert_eq!(store.find_done(&job(), "etag1", &model()).await.unwrap(), None, "{document}");
     }
 }

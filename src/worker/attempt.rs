@@ -1,6 +1,6 @@
 //! One attempt at one message: lease, turn, work, settlement.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,14 +10,16 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span, warn};
 
 use super::groups::Groups;
-use super::guard::{bounded, caught};
-use super::{Control, Delivery, Handler, RECEIVE_LIMIT, Settings};
+use super::{RECEIVE_LIMIT, Settings};
+use crate::bounded::{bounded, caught};
+use crate::counts::Counts;
 use crate::drain::Drain;
 use crate::fault::{Code, Fault};
+use crate::handler::{Control, Delivery, Handled, Handler, Parking};
+use crate::health::Health;
 use crate::lease::Lease;
-use crate::queue::{Message, Queue, QueueTraits};
+use crate::queue::{Message, Queue};
 use crate::settle::Settle;
-use crate::worker::counts::Counts;
 
 /// What a handler gets to end after its lease was lost, before it is dropped: it writes nothing more, so all it has to
 /// do is let go of the engine.
@@ -32,13 +34,14 @@ pub(super) struct Attempts {
     groups: Arc<Groups>,
     settle: Settle,
     counts: Arc<Counts>,
+    parking: Parking,
 }
 
 impl Attempts {
     pub(super) fn new(
         queue: Arc<dyn Queue>,
         handler: Arc<dyn Handler>,
-        traits: QueueTraits,
+        health: Health,
         settings: Settings,
         drain: Drain,
         counts: Arc<Counts>,
@@ -46,11 +49,17 @@ impl Attempts {
         let settle = Settle {
             queue: Arc::clone(&queue),
             handler: Arc::clone(&handler),
-            traits,
+            health,
             backoff: settings.backoff,
             counts: Arc::clone(&counts),
+            unburied: Mutex::default(),
         };
-        Self { queue, handler, settings, drain, groups: Arc::default(), settle, counts }
+        Self { queue, handler, settings, drain, groups: Arc::default(), settle, counts, parking: Parking::default() }
+    }
+
+    /// Where messages at work let go of their slots.
+    pub(super) fn parking(&self) -> &Parking {
+        &self.parking
     }
 
     /// One poll. Counts what it brings.
@@ -65,7 +74,11 @@ impl Attempts {
     }
 
     /// Waits for a poll that was under way when the stop came, and gives back what it brings.
-    pub(super) async fn release_late(self: Arc<Self>, mut poll: JoinSet<Result<Vec<Message>, Fault>>) {
+    pub(super) async fn release_late(
+        self: Arc<Self>,
+        mut poll: JoinSet<Result<Vec<Message>, Fault>>,
+        asked_at: Instant,
+    ) {
         let answer = tokio::select! {
             biased;
             answer = poll.join_next() => answer,
@@ -76,16 +89,25 @@ impl Attempts {
         };
         let Some(Ok(Ok(messages))) = answer else { return };
         for message in messages {
-            self.settle.settle(&message, Err(Fault::Interrupted)).instrument(span_of(&message)).await;
+            self.held(message, asked_at, false).await;
         }
     }
 
     /// Does one message, from lease to settlement.
     pub(super) async fn attempt(self: Arc<Self>, message: Message, asked_at: Instant) {
-        let span = span_of(&message);
         let _in_flight = InFlight::enter(&self.counts);
+        self.held(message, asked_at, true).await;
+    }
+
+    /// Holds a message while it is worked on and settled; without work it is given back.
+    async fn held(&self, message: Message, asked_at: Instant, work: bool) {
+        let span = span_of(&message);
         async {
-            let control = Control { abort: self.drain.abort().clone(), lease_lost: CancellationToken::new() };
+            let control = Control {
+                abort: self.drain.abort().clone(),
+                lease_lost: CancellationToken::new(),
+                parking: self.parking.clone(),
+            };
             let lease = Lease::hold(
                 Arc::clone(&self.queue),
                 message.clone(),
@@ -94,26 +116,35 @@ impl Attempts {
                 control.lease_lost.clone(),
                 Arc::clone(&self.counts),
             );
-            let outcome = self.work(&message, &control).await;
-            lease.release().await;
+            let delivery = self.delivery(&message).await;
+            let outcome = if work { self.work(&message, &delivery, &control).await } else { Err(Fault::Interrupted) };
             let outcome = match outcome {
-                // whatever the handler made of it: a message that is another's must not be touched
-                _ if control.lease_lost.is_cancelled() => Err(Fault::LeaseLost),
                 // given back at once, it would come straight back, over and over
                 Err(Fault::Interrupted) if !self.drain.stop().is_cancelled() => {
                     Err(Fault::transient(Code::Internal, "the work was interrupted although nobody asked for it"))
                 }
                 outcome => outcome,
             };
-            self.settle.settle(&message, outcome).await;
+            self.settle.settle(&message, &delivery, &control, lease, outcome).await;
         }
         .instrument(span)
         .await;
     }
 
+    /// What of a message the flow may know.
+    async fn delivery(&self, message: &Message) -> Delivery {
+        let traits = bounded("read the queue's attributes", RECEIVE_LIMIT, self.queue.traits()).await;
+        Delivery {
+            message_id: message.id.clone(),
+            body: message.body.clone(),
+            receive_count: message.receive_count,
+            sent_at_ms: message.sent_at_ms,
+            max_receive_count: traits.ok().and_then(|traits| traits.max_receive_count),
+        }
+    }
+
     /// The handler's answer; a panic is a transient fault, and a handler that ignores abort or loss is dropped.
-    async fn work(&self, message: &Message, control: &Control) -> Result<(), Fault> {
-        let delivery = Delivery::of(message, &self.settle.traits);
+    async fn work(&self, message: &Message, delivery: &Delivery, control: &Control) -> Result<Handled, Fault> {
         let handled = async {
             let _turn = tokio::select! {
                 biased;
@@ -121,7 +152,7 @@ impl Attempts {
                 () = control.lease_lost.cancelled() => return Err(Fault::LeaseLost),
                 turn = self.groups.turn(message.group.as_deref()) => turn,
             };
-            caught("the handler", self.handler.handle(&delivery, control)).await
+            caught("the handler", self.handler.handle(delivery, control)).await
         };
         let overdue = async {
             control.lease_lost.cancelled().await;

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{Control, Delivery, Handler};
 use crate::fault::{Code, Fault, Problem};
+use crate::handler::{Control, Delivery, Handled, Handler};
 use crate::queue::{Message, Queue, QueueTraits};
 
 /// How long a poll of the fake waits, as SQS does at most.
@@ -193,9 +193,9 @@ impl Queue for MemoryQueue {
         Ok(())
     }
 
-    async fn dead_letter(&self, message: &Message, _: &Problem) -> Result<(), Fault> {
+    async fn dead_letter(&self, message: &Message, body: &str, _: &Problem) -> Result<(), Fault> {
         let mut state = self.state.lock().unwrap();
-        state.dead.push(message.body.clone());
+        state.dead.push(body.to_owned());
         state.events.push(Event { at: Instant::now(), what: What::DeadLettered, body: message.body.clone() });
         Ok(())
     }
@@ -225,7 +225,7 @@ pub struct Scripted {
 
 #[async_trait]
 impl Handler for Scripted {
-    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
+    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<Handled, Fault> {
         self.begun.lock().unwrap().push(delivery.body.clone());
         let at_work = {
             let mut now = self.now.lock().unwrap();
@@ -236,10 +236,10 @@ impl Handler for Scripted {
         *self.most.lock().unwrap() = most;
         let outcome = self.act(&delivery.body, control).await;
         *self.now.lock().unwrap() -= 1;
-        outcome
+        outcome.map(|()| Handled::default())
     }
 
-    async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault> {
+    async fn report(&self, delivery: &Delivery, problem: &Problem, _control: &Control) -> Result<(), Fault> {
         self.reports.lock().unwrap().push((delivery.body.clone(), problem.clone()));
         Ok(())
     }
@@ -354,9 +354,9 @@ impl<T: Queue + ?Sized> Queue for Faulty<T> {
         self.inner.delete(message).await
     }
 
-    async fn dead_letter(&self, message: &Message, reason: &Problem) -> Result<(), Fault> {
+    async fn dead_letter(&self, message: &Message, body: &str, reason: &Problem) -> Result<(), Fault> {
         self.pass("dead_letter").await?;
-        self.inner.dead_letter(message, reason).await
+        self.inner.dead_letter(message, body, reason).await
     }
 
     async fn send(&self, body: &str, group: Option<&str>) -> Result<String, Fault> {
@@ -367,13 +367,13 @@ impl<T: Queue + ?Sized> Queue for Faulty<T> {
 
 #[async_trait]
 impl<T: Handler + ?Sized> Handler for Faulty<T> {
-    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
+    async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<Handled, Fault> {
         self.pass("handle").await?;
         self.inner.handle(delivery, control).await
     }
 
-    async fn report(&self, delivery: &Delivery, problem: &Problem) -> Result<(), Fault> {
+    async fn report(&self, delivery: &Delivery, problem: &Problem, control: &Control) -> Result<(), Fault> {
         self.pass("report").await?;
-        self.inner.report(delivery, problem).await
+        self.inner.report(delivery, problem, control).await
     }
 }

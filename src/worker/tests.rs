@@ -44,8 +44,16 @@ impl Rig {
     fn with(port: Arc<dyn Queue>, settings: Settings) -> Self {
         let handler = Arc::<Scripted>::default();
         let (drain, progress, counts) = (Drain::new(GRACE, MARGIN), Progress::default(), Arc::<Counts>::default());
-        let run = run(port, handler.clone(), settings, drain.clone(), progress.clone(), Arc::clone(&counts));
-        Self { handler, drain, progress, counts, running: tokio::spawn(run) }
+        let worker = Worker {
+            queue: port,
+            handler: handler.clone(),
+            health: Health::default(),
+            settings,
+            drain: drain.clone(),
+            progress: progress.clone(),
+            counts: Arc::clone(&counts),
+        };
+        Self { handler, drain, progress, counts, running: tokio::spawn(worker.run()) }
     }
 
     fn stop(&self) {

@@ -94,7 +94,7 @@ async fn a_dead_letter_carries_the_body_and_the_reason() {
     queue.send("hello", None).await.unwrap();
     let message = queue.receive(1, VISIBILITY).await.unwrap().remove(0);
     let reason = Problem { code: Code::CorruptAudio, message: "not\u{0} audio".to_owned() };
-    queue.dead_letter(&message, &reason).await.unwrap();
+    queue.dead_letter(&message, &message.body, &reason).await.unwrap();
 
     let client = aws_sdk_sqs::Client::new(&config);
     let answer = client.receive_message().queue_url(dead_url).message_attribute_names("All").send().await.unwrap();
@@ -120,8 +120,8 @@ async fn a_fifo_queue_gives_one_message_at_a_time_and_has_fifo_dead_letters() {
     let message = taken.first().unwrap();
     assert_eq!((message.body.as_str(), message.group.as_deref()), ("one", Some("a")));
     let reason = Problem { code: Code::BadMessage, message: "no".to_owned() };
-    fifo.dead_letter(message, &reason).await.unwrap();
-    fifo.dead_letter(message, &reason).await.unwrap();
+    fifo.dead_letter(message, &message.body, &reason).await.unwrap();
+    fifo.dead_letter(message, &message.body, &reason).await.unwrap();
     let dead = queue(&config, &dead_url);
     let buried = dead.receive(1, VISIBILITY).await.unwrap();
     assert_eq!(buried.first().map(|m| (m.body.as_str(), m.group.as_deref())), Some(("one", Some("a"))));

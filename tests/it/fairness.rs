@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use transcription_worker::audio::AudioOptions;
+use transcription_worker::handler::Control;
 use transcription_worker::job::Channels;
 use transcription_worker::pipeline::listen::{Heard, Listening, listen};
 use transcription_worker::transcribe::Transcriber;
 use transcription_worker::transcribe::child::EngineCommand;
 use transcription_worker::transcribe::supervisor::EngineSettings;
 use transcription_worker::transcribe::wire::WindowOptions;
-use transcription_worker::worker::Control;
 
 use crate::rig::{long_speech, scratch, scripted_engine, speech, wait_until};
 

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 use transcription_worker::app::aws::{config_for_endpoint, s3_client};
 use transcription_worker::objects::s3::S3Objects;
-use transcription_worker::objects::{Location, Objects};
+use transcription_worker::objects::{Condition, Location, Objects};
 
 use crate::resume::{number, sentences};
 use crate::rig::{Rig, scripted_engine, speech, wait_until};
@@ -136,7 +136,7 @@ async fn an_upload_that_takes_longer_than_an_answer_may_arrives() {
     wire.slow_down(100_000);
     let body = Bytes::from(vec![b'.'; 4_000_000]);
     let at = Location::new(rig.output_bucket(), "long");
-    S3Objects::new(client, None).put(&at, body.clone(), "text/plain").await.unwrap();
+    S3Objects::new(client, None).put(&at, body.clone(), "text/plain", &Condition::Always).await.unwrap();
     assert!(rig.object("long").await.unwrap() == body);
 }
 

@@ -11,9 +11,9 @@ use futures_util::TryStreamExt;
 use transcription_worker::app::aws::{config_for_endpoint, s3_client};
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::{FetchLimits, Scratch, fetch};
+use transcription_worker::handler::Control;
 use transcription_worker::objects::s3::S3Objects;
-use transcription_worker::objects::{Location, Objects};
-use transcription_worker::worker::Control;
+use transcription_worker::objects::{Condition, Location, Objects};
 
 use crate::server::account;
 
@@ -46,12 +46,12 @@ async fn an_object_is_written_looked_at_read_and_removed() {
     let bucket = Bucket::new().await;
     let (objects, client) = (&bucket.objects, &bucket.client);
     let at = bucket.at("u 1/f+1/ä:b.json");
-    objects.put(&at, Bytes::from("{\"a\":1}"), "application/json").await.unwrap();
+    objects.put(&at, Bytes::from("{\"a\":1}"), "application/json", &Condition::Always).await.unwrap();
     let head = client.head_object().bucket(&at.bucket).key(&at.key).send().await.unwrap();
     assert_eq!(head.content_type(), Some("application/json"));
     let info = objects.head(&at).await.unwrap();
     assert_eq!((info.size_bytes, info.etag.contains('"')), (7, false));
-    assert_eq!(objects.read(&at, 7).await.unwrap().unwrap(), "{\"a\":1}");
+    assert_eq!(objects.read(&at, 7).await.unwrap().unwrap().body, "{\"a\":1}");
     let fault = objects.read(&at, 6).await.unwrap_err();
     assert!(matches!(fault, Fault::Permanent(p) if p.code == Code::ObjectTooLarge));
     objects.remove(&at).await.unwrap();
@@ -69,7 +69,10 @@ async fn a_missing_object_is_permanent() {
         assert!(is_missing(&objects.get(&at, 0..1, "e").await.err().unwrap(), &at));
     }
     assert!(is_missing(&objects.read(&nowhere, 1).await.unwrap_err(), &nowhere));
-    assert!(is_missing(&objects.put(&nowhere, Bytes::new(), "text/plain").await.unwrap_err(), &nowhere));
+    assert!(is_missing(
+        &objects.put(&nowhere, Bytes::new(), "text/plain", &Condition::Always).await.unwrap_err(),
+        &nowhere
+    ));
 }
 
 #[tokio::test]
@@ -77,13 +80,13 @@ async fn a_range_is_read_only_of_the_version_that_was_looked_at() {
     let bucket = Bucket::new().await;
     let objects = &bucket.objects;
     let at = bucket.at("a.wav");
-    objects.put(&at, Bytes::from("0123456789"), "audio/wav").await.unwrap();
+    objects.put(&at, Bytes::from("0123456789"), "audio/wav", &Condition::Always).await.unwrap();
     let etag = objects.head(&at).await.unwrap().etag;
     for (range, expected) in [(0..10, "0123456789"), (0..1, "0"), (3..7, "3456"), (9..10, "9")] {
         let body: Vec<Bytes> = objects.get(&at, range, &etag).await.unwrap().try_collect().await.unwrap();
         assert_eq!(body.concat(), expected.as_bytes());
     }
-    objects.put(&at, Bytes::from("another"), "audio/wav").await.unwrap();
+    objects.put(&at, Bytes::from("another"), "audio/wav", &Condition::Always).await.unwrap();
     let fault = objects.get(&at, 0..1, &etag).await.err().unwrap();
     assert!(
         matches!(fault, Fault::Transient(p) if p.code == Code::ObjectChanged && p.message.contains(&at.to_string()))
@@ -95,7 +98,7 @@ async fn a_write_is_encrypted_under_the_configured_key() {
     let bucket = Bucket::new().await;
     let at = bucket.at("a.json");
     let objects = S3Objects::new(bucket.client.clone(), Some("alias/transcripts".to_owned()));
-    objects.put(&at, Bytes::from("{}"), "application/json").await.unwrap();
+    objects.put(&at, Bytes::from("{}"), "application/json", &Condition::Always).await.unwrap();
     let head = bucket.client.head_object().bucket(&at.bucket).key(&at.key).send().await.unwrap();
     assert_eq!(head.server_side_encryption().map(|kind| kind.as_str()), Some("aws:kms"));
     assert!(head.ssekms_key_id().is_some_and(|id| id.ends_with("alias/transcripts")));
@@ -106,7 +109,7 @@ async fn a_large_object_arrives_whole_in_parts() {
     let bucket = Bucket::new().await;
     let (objects, at) = (&bucket.objects, bucket.at("long.wav"));
     let content: Bytes = (0..40_000_001_u32).map(|i| (i % 251) as u8).collect();
-    objects.put(&at, content.clone(), "audio/wav").await.unwrap();
+    objects.put(&at, content.clone(), "audio/wav", &Condition::Always).await.unwrap();
     let parent = tempfile::tempdir().unwrap();
     let scratch = Scratch::open(parent.path()).unwrap();
     let limits = FetchLimits { max_bytes: 1 << 30, reserve_bytes: 0 };

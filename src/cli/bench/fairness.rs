@@ -13,13 +13,13 @@ use super::{complain, exit};
 use crate::app;
 use crate::audio::{AudioOptions, SAMPLE_RATE_HZ, read_samples};
 use crate::config::EngineConfig;
+use crate::handler::Control;
 use crate::job::Channels;
 use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::listen::{Heard, Listening, listen};
 use crate::transcribe::Transcriber;
 use crate::transcribe::supervisor::EngineStats;
-use crate::worker::Control;
 
 /// What the files are made of, seconds.
 const LONG_SECS: usize = 2 * 3600;

@@ -15,13 +15,13 @@ use super::wer::{self, Errors};
 use super::{complain, exit};
 use crate::app;
 use crate::config::EngineConfig;
+use crate::handler::Control;
 use crate::job::Format;
 use crate::model::Model;
 use crate::pipeline::listen::{Listening, listen};
 use crate::pipeline::{Defaults, assemble};
 use crate::transcribe::Transcriber;
 use crate::transcript::{JobRef, SourceRef};
-use crate::worker::Control;
 
 /// What one run came to.
 #[derive(Debug, Default, Serialize)]

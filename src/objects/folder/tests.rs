@@ -16,7 +16,7 @@ fn code(fault: &Fault) -> Code {
 
 async fn put(objects: &FolderObjects, bucket: &str, key: &str, body: &[u8]) -> Location {
     let at = Location::new(bucket, key);
-    objects.put(&at, Bytes::copy_from_slice(body), "text/plain").await.unwrap();
+    objects.put(&at, Bytes::copy_from_slice(body), "text/plain", &Condition::Always).await.unwrap();
     at
 }
 
@@ -43,7 +43,7 @@ async fn no_key_leads_out_of_its_bucket() {
         let mut faults = vec![objects.head(&at).await.unwrap_err()];
         faults.extend(objects.get(&at, 0..1, "").await.err());
         faults.extend(objects.read(&at, 9).await.err());
-        faults.extend(objects.put(&at, Bytes::new(), "text/plain").await.err());
+        faults.extend(objects.put(&at, Bytes::new(), "text/plain", &Condition::Always).await.err());
         faults.extend(objects.remove(&at).await.err());
         assert_eq!(faults.len(), 5, "{at}");
         for fault in faults {
@@ -107,9 +107,12 @@ async fn a_write_that_fails_leaves_neither_a_part_nor_the_old_object_damaged() {
     let (root, objects) = folder();
     let at = put(&objects, "outbox", "u/f/transcript.json", b"{}").await;
     // a directory stands where this object would go
-    let fault = objects.put(&Location::new("outbox", "u/f"), Bytes::from("x"), "text/plain").await.unwrap_err();
+    let fault = objects
+        .put(&Location::new("outbox", "u/f"), Bytes::from("x"), "text/plain", &Condition::Always)
+        .await
+        .unwrap_err();
     assert_eq!(code(&fault), Code::ObjectNotFound);
-    assert_eq!(objects.read(&at, 10).await.unwrap().unwrap(), "{}");
+    assert_eq!(objects.read(&at, 10).await.unwrap().unwrap().body, "{}");
     let left: Vec<_> = fs::read_dir(root.path().join("outbox/u")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left, ["f"]);
 }
@@ -132,6 +135,6 @@ async fn a_missing_object_is_named_and_is_no_error_to_read_or_remove() {
 async fn a_small_object_is_read_whole_up_to_its_limit() {
     let (_root, objects) = folder();
     let at = put(&objects, "outbox", "a.json", b"12345").await;
-    assert_eq!(objects.read(&at, 5).await.unwrap().unwrap(), "12345");
+    assert_eq!(objects.read(&at, 5).await.unwrap().unwrap().body, "12345");
     assert_eq!(code(&objects.read(&at, 4).await.unwrap_err()), Code::ObjectTooLarge);
 }

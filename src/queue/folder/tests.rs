@@ -135,7 +135,7 @@ async fn a_backed_off_file_returns_after_its_time_under_a_new_receipt() {
     assert_eq!(second.receive_count, 2);
     assert_eq!(queue.extend(&first, VISIBILITY).await, Err(Fault::LeaseLost));
     assert_eq!(queue.delete(&first).await, Err(Fault::LeaseLost));
-    assert_eq!(queue.dead_letter(&first, &problem()).await, Err(Fault::LeaseLost));
+    assert_eq!(queue.dead_letter(&first, "", &problem()).await, Err(Fault::LeaseLost));
     queue.delete(&second).await.unwrap();
 }
 
@@ -156,7 +156,7 @@ async fn a_broken_file_is_kept_with_its_reason() {
     let (dir, queue) = folder();
     put(&dir, "talk.wav");
     let message = take_one(&queue).await;
-    queue.dead_letter(&message, &problem()).await.unwrap();
+    queue.dead_letter(&message, "", &problem()).await.unwrap();
     queue.delete(&message).await.unwrap();
     let report = fs::read_to_string(dir.path().join("failed/talk.wav.error.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();

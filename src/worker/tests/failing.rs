@@ -75,7 +75,7 @@ async fn one_messages_failure_never_touches_another() {
     let mut done = rig.done();
     done.sort();
     assert_eq!(done, good);
-    assert_eq!(rig.counts.deleted.get(), 5);
+    assert_eq!(rig.counts.done.get(), 5);
     let mut dead = queue.dead();
     dead.sort();
     assert_eq!(dead, ["busy", "panic", "panic 2", "poison", "poison 2"]);

@@ -23,8 +23,8 @@ impl Count {
     }
 }
 
-/// Counters since start, and the one gauge `in_flight`. A message counts in exactly one of `deleted`, `rejected`,
-/// `retried`, `exhausted`, `released` and `lost` each time it is settled.
+/// Counters since start, and the one gauge `in_flight`. A message counts in exactly one of `done`, `rejected`,
+/// `retried`, `exhausted`, `released`, `returned` and `lost` each time it is settled.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Messages at work now.
@@ -33,8 +33,8 @@ pub struct Counts {
     pub received: Count,
     /// Calls to `receive` that failed.
     pub receive_errors: Count,
-    /// Done and deleted.
-    pub deleted: Count,
+    /// Done.
+    pub done: Count,
     /// Failed for good: reported, dead-lettered, deleted.
     pub rejected: Count,
     /// Given back with a back-off.
@@ -43,6 +43,8 @@ pub struct Counts {
     pub exhausted: Count,
     /// Given back at once, because the worker stops.
     pub released: Count,
+    /// Given back, because this worker cannot do them.
+    pub returned: Count,
     /// Left alone, because the lease was lost.
     pub lost: Count,
     /// Visibility extensions that the queue accepted.
