@@ -19,6 +19,8 @@ pub mod aws;
 pub mod checkup;
 pub mod daemon;
 pub mod letters;
+pub mod places;
+pub mod proof;
 
 /// What a job gets where it asks for nothing else.
 ///

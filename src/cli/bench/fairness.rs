@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{complain, exit};
+use super::complain;
+use crate::exit;
 use crate::app;
 use crate::audio::{AudioOptions, SAMPLE_RATE_HZ, read_samples};
 use crate::config::EngineConfig;
+use crate::audio::recording::LocalFile;
 use crate::handler::Control;
 use crate::job::Channels;
 use crate::model::Model;
@@ -106,11 +108,12 @@ async fn measure(clip: &Path, config: &EngineConfig, defaults: &Defaults, model:
 
 async fn hear(name: &str, folder: &TempDir, defaults: &Defaults, engine: &Transcriber) -> Result<Heard, String> {
     let listening = Listening {
-        path: folder.path().join(name),
+        recording: Box::new(LocalFile::new(folder.path().join(name))),
         name: name.to_owned(),
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),
         on_progress: None,
+        on_step: Box::new(|| ()),
         resume: None,
     };
     listen(listening, engine, &Control::default()).await.map_err(|fault| fault.to_string())
