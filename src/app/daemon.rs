@@ -132,7 +132,9 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         background.spawn(stop_when_empty(places.folder.clone(), drain.clone()));
     }
 
-    let transcriber = Arc::new(super::start_engine(&engine, &model).await.map_err(Trouble::Unavailable)?);
+    let health = Health::default();
+    let started = super::start_engine(&engine, &model, health.clone()).await;
+    let transcriber = Arc::new(started.map_err(Trouble::Unavailable)?);
     let settings = worker::Settings {
         slots: delivery.slots(transcriber.lanes()),
         visibility: secs(delivery.visibility_secs),
@@ -162,8 +164,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         worker: super::worker_ref(instance),
         progress: progress.clone(),
     });
-    let worker =
-        Worker { queue: places.queue, handler: pipeline, health: Health::default(), settings, drain, progress, counts };
+    let worker = Worker { queue: places.queue, handler: pipeline, health, settings, drain, progress, counts };
     let ended = worker.run().await;
     transcriber.end().await;
     match ended {
