@@ -6,6 +6,7 @@ use crate::config::RunConfig;
 use crate::exit::Trouble;
 use crate::fault::Fault;
 use crate::fetch::Scratch;
+use crate::health::Health;
 
 /// One thing checked.
 pub struct Finding {
@@ -24,7 +25,7 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
     note("settings", super::defaults(engine).map(|_| "well-formed".to_owned()).map_err(Trouble::Config));
     match super::resolve_model(engine) {
         Ok(model) => {
-            let started = super::start_engine(engine, &model).await;
+            let started = super::start_engine(engine, &model, Health::default()).await;
             note("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
             let engine = started.map(|engine| {
                 let info = engine.info();

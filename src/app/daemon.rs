@@ -64,7 +64,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
 
     let start = async {
         proof::prove(&places, &place_config, &instance, health.patience()).await?;
-        super::start_engine(&engine, &model).await.map_err(Trouble::Unavailable)
+        super::start_engine(&engine, &model, health.clone()).await.map_err(Trouble::Unavailable)
     };
     let transcriber = tokio::select! {
         biased;

@@ -15,6 +15,7 @@ use crate::config::EngineConfig;
 use crate::audio::recording::LocalFile;
 use crate::fault::Fault;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
 use crate::pipeline::listen::{Listening, listen};
@@ -57,7 +58,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
         }
-        let engine = app::start_engine(&args.engine, &model).await?;
+        let engine = app::start_engine(&args.engine, &model, Health::default()).await?;
         Ok::<_, String>((defaults, model, engine))
     };
     let (defaults, model, engine) = match prepared.await {

@@ -16,6 +16,7 @@ use crate::audio::{AudioOptions, SAMPLE_RATE_HZ, read_samples};
 use crate::config::EngineConfig;
 use crate::audio::recording::LocalFile;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Channels;
 use crate::model::Model;
 use crate::pipeline::Defaults;
@@ -75,7 +76,7 @@ async fn measure(clip: &Path, config: &EngineConfig, defaults: &Defaults, model:
     let speech = samples_of(clip, defaults)?;
     write_wav(&folder, "long.wav", &speech, LONG_SECS)?;
     write_wav(&folder, "short.wav", &speech, SHORT_SECS)?;
-    let engine = app::start_engine(config, model).await?;
+    let engine = app::start_engine(config, model, Health::default()).await?;
     let (stats, lanes) = (engine.stats(), engine.lanes());
     let long = hear("long.wav", &folder, defaults, &engine);
     let short = async {

@@ -18,6 +18,7 @@ use crate::audio::recording::LocalFile;
 use crate::config::EngineConfig;
 use crate::exit;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
 use crate::pipeline::listen::{Listening, listen};
@@ -88,7 +89,7 @@ impl Bench<'_> {
     /// The engine does not start. A file that fails is counted and named on stderr.
     pub async fn run(&self, config: &EngineConfig, before: Duration) -> Result<Figures, String> {
         let started = Instant::now();
-        let engine = app::start_engine(config, self.model).await?;
+        let engine = app::start_engine(config, self.model, Health::default()).await?;
         let start = started.elapsed();
         let jobs = self.jobs.unwrap_or(engine.lanes() + 1).max(1);
         let mut figures = Figures { lanes: engine.lanes(), jobs, files: self.files.len(), ..Figures::default() };
