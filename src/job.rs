@@ -23,6 +23,8 @@ pub struct Job {
     pub source: Location,
     /// Where the JSON must go, when the producer named it; its siblings go beside it.
     pub output: Option<Location>,
+    /// The message itself says whose transcript goes where: it may take another source's place.
+    pub place_is_named: bool,
     /// What the producer wants otherwise than the worker's defaults.
     pub options: JobOptions,
 }
@@ -86,4 +88,17 @@ pub enum Format {
     #[serde(alias = "amazon-transcribe")]
     #[value(alias = "amazon-transcribe")]
     Amazon,
+}
+
+impl Format {
+    /// What a file of it ends in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Txt => "txt",
+            Self::Srt => "srt",
+            Self::Vtt => "vtt",
+            Self::Amazon => "amazon.json",
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{complain, exit};
+use super::complain;
+use crate::exit;
 use crate::app;
 use crate::config::EngineConfig;
 use figures::{Bench, since_process_start};

@@ -1,6 +1,6 @@
 //! `check`: is this worker's configuration sound?
 
-use super::exit;
+use crate::exit;
 use crate::app::checkup;
 use crate::config::RunConfig;
 

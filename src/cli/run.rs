@@ -1,6 +1,7 @@
 //! `run`: the daemon.
 
-use super::{complain, exit};
+use super::complain;
+use crate::exit;
 use crate::app::daemon;
 use crate::config::RunConfig;
 

@@ -80,6 +80,7 @@ mod tests {
             file_id: "f1".into(),
             source: Location::parse(source).unwrap(),
             output: output.and_then(Location::parse),
+            place_is_named: false,
             options: Default::default(),
         }
     }

@@ -56,6 +56,8 @@ impl Handler for Scripted {
         self.reports.lock().unwrap().push((delivery.body.clone(), problem.clone()));
         Ok(())
     }
+
+    fn let_go(&self, _delivery: &Delivery) {}
 }
 
 impl Scripted {
@@ -188,5 +190,9 @@ impl<T: Handler + ?Sized> Handler for Faulty<T> {
     async fn report(&self, delivery: &Delivery, problem: &Problem, control: &Control) -> Result<(), Fault> {
         self.pass("report").await?;
         self.inner.report(delivery, problem, control).await
+    }
+
+    fn let_go(&self, delivery: &Delivery) {
+        self.inner.let_go(delivery);
     }
 }

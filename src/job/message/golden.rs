@@ -21,6 +21,7 @@ fn job(id: &str, user_id: &str, file_id: &str, bucket: &str, key: &str) -> Job {
         file_id: file_id.to_owned(),
         source: Location::new(bucket, key),
         output: None,
+        place_is_named: false,
         options: JobOptions::default(),
     }
 }

@@ -218,5 +218,5 @@ fn content(version_id: Option<String>, etag: Option<String>) -> String {
 fn job(source: Location, content: &str, user_id: Option<String>, file_id: Option<String>) -> Job {
     let id = ids::job_id(&source, content);
     let (user_id, file_id) = owners(user_id, file_id, &source);
-    Job { id, user_id, file_id, source, output: None, options: JobOptions::default() }
+    Job { id, user_id, file_id, source, output: None, place_is_named: false, options: JobOptions::default() }
 }
