@@ -140,7 +140,9 @@ mod tests {
         let steps = Arc::new(AtomicUsize::new(0));
         let decode = |to| {
             let steps = steps.clone();
-            let on_step = Box::new(move || drop(steps.fetch_add(1, Ordering::Relaxed)));
+            let on_step = Box::new(move || {
+                steps.fetch_add(1, Ordering::Relaxed);
+            });
             Box::new(LocalFile::new(&path)).decode("silence.wav".to_owned(), options.clone(), to, on_step)
         };
 

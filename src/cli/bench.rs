@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::complain;
-use crate::exit;
 use crate::app;
 use crate::config::EngineConfig;
+use crate::exit;
 use figures::{Bench, since_process_start};
 
 pub mod fairness;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::complain;
-use crate::exit;
 use crate::app::letters;
+use crate::exit;
 use crate::fault::Fault;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters};
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::complain;
-use crate::exit;
 use crate::app::places;
+use crate::exit;
 use crate::fault::Fault;
 use crate::job::message::{self, Intake};
 use crate::job::{Channels, Format, Task};
@@ -110,8 +110,8 @@ pub async fn main(args: SubmitArgs) -> u8 {
     }
     let body = args.body().to_string();
     let job = match message::read(&body) {
-        Ok(Intake::Jobs(jobs)) => jobs.into_iter().next(),
-        Ok(Intake::Ignored(_)) => None,
+        Ok(Intake::Jobs { jobs, .. }) => jobs.into_iter().next(),
+        Ok(Intake::Elsewhere(_) | Intake::Ignored(_)) => None,
         Err(Fault::Permanent(problem)) => return complain(&problem.message, exit::USAGE),
         Err(fault) => return complain(&fault.to_string(), exit::USAGE),
     };

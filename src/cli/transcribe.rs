@@ -8,19 +8,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
 use super::complain;
-use crate::exit;
 use crate::app;
 use crate::audio;
-use crate::config::EngineConfig;
 use crate::audio::recording::LocalFile;
+use crate::config::EngineConfig;
+use crate::exit;
 use crate::fault::Fault;
 use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
-use crate::pipeline::listen::{Listening, listen};
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
+use crate::pipeline::listen::{Listening, listen};
 use crate::transcribe::Transcriber;
 use crate::transcript::Transcript;
 

@@ -237,12 +237,7 @@ impl PoisonGuard {
 
     /// Best effort: a failure is a warning, a refusal to write or remove the end of the guard in that bucket. A refusal to
     /// read is nothing there: without permission to list a bucket that is what a missing object looks like.
-    async fn call<T>(
-        &self,
-        at: &Location,
-        verb: &str,
-        call: impl Future<Output = Result<T, Fault>>,
-    ) -> Option<T> {
+    async fn call<T>(&self, at: &Location, verb: &str, call: impl Future<Output = Result<T, Fault>>) -> Option<T> {
         if !self.works_at(at) {
             return None;
         }

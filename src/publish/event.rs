@@ -17,7 +17,13 @@ const MAX_MESSAGE_CHARS: usize = 2_000;
 impl TranscriptionCompleted {
     /// The event of a finished job: `completed`, or `partial` with the transcript's warnings as its error.
     /// `processing_secs` runs from the start of the fetch to the last object written.
-    pub fn done(job: &Job, transcript: &Transcript, location: TranscriptLocation, processing_secs: f64, now: Timestamp) -> Self {
+    pub fn done(
+        job: &Job,
+        transcript: &Transcript,
+        location: TranscriptLocation,
+        processing_secs: f64,
+        now: Timestamp,
+    ) -> Self {
         let error = match transcript.status {
             Status::Completed => None,
             Status::Partial | Status::Failed => Some(warnings(transcript)),

@@ -18,8 +18,8 @@ fn validator(name: &str) -> Validator {
 
 fn job() -> Job {
     match message::read(r#"{"job_id":"j1","s3_input_path":"s3://uploads/u1/f1/talk.mp3"}"#).unwrap() {
-        Intake::Jobs(jobs) => jobs.into_iter().next().unwrap(),
-        Intake::Ignored(why) => unreachable!("{why}"),
+        Intake::Jobs { jobs, .. } => jobs.into_iter().next().unwrap(),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -33,12 +33,14 @@ fn done(status: Status) -> Value {
         amazon_key: None,
     };
     let transcript = if status == Status::Partial { samples::call() } else { samples::silence() };
-    serde_json::to_value(TranscriptionCompleted::done(&job(), &transcript, location, 1.5)).unwrap()
+    serde_json::to_value(TranscriptionCompleted::done(&job(), &transcript, location, 1.5, jiff::Timestamp::now()))
+        .unwrap()
 }
 
 fn failed() -> Value {
     let problem = Problem { code: Code::BadMessage, message: "no".to_owned() };
-    serde_json::to_value(TranscriptionCompleted::failed(&identify("?", "m1"), &problem)).unwrap()
+    serde_json::to_value(TranscriptionCompleted::failed(&identify("?", "m1"), &problem, jiff::Timestamp::now()))
+        .unwrap()
 }
 
 #[test]

@@ -20,7 +20,8 @@ mod memory_queue;
 pub use memory_queue::{MemoryQueue, POLL, Rules, StaleReceipts, What};
 
 /// Does what the body's first word says: `ok`, `work N` (seconds; ends early on abort or loss), `stubborn N` (seconds,
-/// whatever it is told), `deaf` (never ends), `panic`, `poison` (permanent), `busy` (transient).
+/// whatever it is told), `deaf` (never ends), `panic`, `poison` (permanent), `busy` (transient),
+/// `unable` (this worker's own fault), `wait N` (seconds, without a slot).
 #[derive(Default)]
 pub struct Scripted {
     /// Bodies in the order their handling began.
@@ -70,6 +71,11 @@ impl Scripted {
             "poison" => return Err(Fault::permanent(Code::BadMessage, "not a shape we know")),
             "busy" => return Err(Fault::transient(Code::ServiceUnavailable, "failed to fetch s3://b/k: slow down")),
             "deaf" => std::future::pending::<()>().await,
+            "unable" => return Err(Fault::unable(Code::EngineUnavailable, "no engine works")),
+            "wait" => {
+                let _parked = control.parking.park();
+                sleep(Duration::from_secs(secs)).await;
+            }
             "stubborn" => sleep(Duration::from_secs(secs)).await,
             "work" => {
                 tokio::select! {

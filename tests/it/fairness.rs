@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use transcription_worker::audio::AudioOptions;
+use transcription_worker::audio::recording::LocalFile;
 use transcription_worker::handler::Control;
 use transcription_worker::health::Health;
 use transcription_worker::job::Channels;
@@ -22,7 +23,15 @@ async fn hear(path: PathBuf, engine: &Transcriber) -> Heard {
     // lanes are what is scarce: each window takes longer than decoding the next
     let options = WindowOptions { prompt: Some("slow".into()), ..WindowOptions::default() };
     let audio = AudioOptions { channels: Channels::Mix, max_duration_secs: 7_200.0, ffmpeg: None };
-    let work = Listening { path, name: "talk.wav".into(), audio, options, on_progress: None, resume: None };
+    let work = Listening {
+        recording: Box::new(LocalFile::new(path)),
+        name: "talk.wav".into(),
+        audio,
+        options,
+        on_progress: None,
+        on_step: Box::new(|| ()),
+        resume: None,
+    };
     listen(work, engine, &Control::default()).await.unwrap()
 }
 

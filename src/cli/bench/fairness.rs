@@ -10,11 +10,11 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::complain;
-use crate::exit;
 use crate::app;
+use crate::audio::recording::LocalFile;
 use crate::audio::{AudioOptions, SAMPLE_RATE_HZ, read_samples};
 use crate::config::EngineConfig;
-use crate::audio::recording::LocalFile;
+use crate::exit;
 use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Channels;

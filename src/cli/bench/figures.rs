@@ -9,10 +9,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
+use super::complain;
 use super::inputs::Entry;
 use super::process::{age_secs, peak_mib};
 use super::wer::{self, Errors};
-use super::complain;
 use crate::app;
 use crate::audio::recording::LocalFile;
 use crate::config::EngineConfig;
@@ -21,9 +21,9 @@ use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
-use crate::pipeline::listen::{Listening, listen};
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
+use crate::pipeline::listen::{Listening, listen};
 use crate::transcribe::Transcriber;
 
 /// What one run came to.

@@ -15,8 +15,8 @@ fn refusal(body: &str) -> String {
 
 fn only_job(body: &Value) -> Job {
     match read(&body.to_string()).unwrap() {
-        Intake::Jobs(jobs) => jobs.into_iter().next().unwrap(),
-        Intake::Ignored(why) => panic!("ignored: {why}"),
+        Intake::Jobs { jobs, .. } => jobs.into_iter().next().unwrap(),
+        other => panic!("no job: {other:?}"),
     }
 }
 
