@@ -118,8 +118,12 @@ impl MemoryQueue {
         Arc::new(Self { traits, rules, state: Mutex::new(state), changed: Notify::new() })
     }
 
-    /// Sends a message; returns its id.
-    pub fn put(&self, body: &str, group: Option<&str>) -> String {
+    pub fn put(&self, body: &str, group: Option<&str>) {
+        self.add(body, group);
+    }
+
+    /// The new message's id.
+    fn add(&self, body: &str, group: Option<&str>) -> String {
         let now = Instant::now();
         let mut state = self.state();
         state.next += 1;
@@ -294,6 +298,6 @@ impl Queue for MemoryQueue {
     }
 
     async fn send(&self, body: &str, group: Option<&str>) -> Result<String, Fault> {
-        Ok(self.put(body, group))
+        Ok(self.add(body, group))
     }
 }
