@@ -12,7 +12,7 @@ use crate::checkpoint::keeper::{self, Keeper};
 use crate::checkpoint::{self, Binding};
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::{self, FetchLimits, Scratch};
-use crate::handler::{Control, Delivery, Handled, Handler};
+use crate::handler::{Control, Delivery, Handled, Handler, Letter};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Job, JobOptions};
@@ -74,14 +74,18 @@ pub struct Pipeline {
 #[async_trait]
 impl Handler for Pipeline {
     async fn handle(&self, delivery: &Delivery, control: &Control) -> Result<Handled, Fault> {
-        let jobs = match message::read(&delivery.body)? {
+        let (jobs, refused) = match self.intake(delivery).await? {
+            Intake::Jobs { jobs, refused } => (jobs, refused),
             Intake::Ignored(why) => {
                 tracing::info!("message acknowledged without work: {why}");
                 return Ok(Handled::default());
             }
-            Intake::Jobs(jobs) => jobs,
+            Intake::Elsewhere(at) => {
+                let message = format!("what the message points to points to {at} again");
+                return Err(Fault::permanent(Code::BadMessage, message));
+            }
         };
-        let several = jobs.len() > 1;
+        let several = jobs.len() + refused.len() > 1;
         for job in &jobs {
             tracing::Span::current().record("job_id", job.id.as_str());
             match self.run(job, delivery, control).await {
@@ -93,12 +97,19 @@ impl Handler for Pipeline {
                 result => result?,
             }
         }
-        Ok(Handled::default())
+        let mut letters = Vec::new();
+        for record in refused {
+            let identity = record.identity(&delivery.message_id);
+            tracing::error!(job_id = %identity.job_id, code = %record.problem.code, "{}", record.problem.message);
+            self.publisher.publish(&TranscriptionCompleted::failed(&identity, &record.problem)).await?;
+            letters.push(Letter { body: record.body, problem: record.problem });
+        }
+        Ok(Handled { letters })
     }
 
     async fn report(&self, delivery: &Delivery, problem: &Problem, _: &Control) -> Result<(), Fault> {
-        let identities = match message::read(&delivery.body) {
-            Ok(Intake::Jobs(jobs)) => jobs.iter().map(Identity::from).collect(),
+        let identities = match self.intake(delivery).await {
+            Ok(Intake::Jobs { jobs, .. }) => jobs.iter().map(Identity::from).collect(),
             _ => vec![message::identify(&delivery.body, &delivery.message_id)],
         };
         for identity in &identities {
@@ -109,6 +120,17 @@ impl Handler for Pipeline {
 }
 
 impl Pipeline {
+    /// What the message asks for, wherever its body lies.
+    async fn intake(&self, delivery: &Delivery) -> Result<Intake, Fault> {
+        match message::read(&delivery.body)? {
+            Intake::Elsewhere(at) => {
+                self.allow.check_input(&format!("message {}", delivery.message_id), &at)?;
+                message::offloaded::read(&*self.objects, &at).await
+            }
+            intake => Ok(intake),
+        }
+    }
+
     async fn run(&self, job: &Job, delivery: &Delivery, control: &Control) -> Result<(), Fault> {
         let started = Instant::now();
         self.accept(job)?;

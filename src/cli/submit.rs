@@ -108,8 +108,8 @@ pub async fn main(args: SubmitArgs) -> u8 {
     }
     let body = args.body().to_string();
     let job = match message::read(&body) {
-        Ok(Intake::Jobs(jobs)) => jobs.into_iter().next(),
-        Ok(Intake::Ignored(_)) => None,
+        Ok(Intake::Jobs { jobs, .. }) => jobs.into_iter().next(),
+        Ok(Intake::Ignored(_) | Intake::Elsewhere(_)) => None,
         Err(Fault::Permanent(problem)) => return complain(&problem.message, exit::USAGE),
         Err(fault) => return complain(&fault.to_string(), exit::USAGE),
     };

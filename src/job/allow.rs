@@ -46,13 +46,7 @@ impl AllowList {
     /// A permanent `AccessDenied` that names the place and the setting.
     pub fn check(&self, job: &Job) -> Result<(), Fault> {
         let Job { id, source, output, .. } = job;
-        if !self.input_buckets.is_empty() && !self.input_buckets.iter().any(|name| matches(name, &source.bucket)) {
-            let message = format!(
-                "job {id} may not read bucket {}: TRANSCRIPTION_ALLOW_INPUT_BUCKETS does not list it",
-                source.bucket
-            );
-            return Err(Fault::permanent(Code::AccessDenied, message));
-        }
+        self.check_input(&format!("job {id}"), source)?;
         let Some(output) = output else { return Ok(()) };
         if !self.output_prefixes.is_empty() && !self.output_prefixes.iter().any(|allowed| allowed.holds(output)) {
             let message =
@@ -60,6 +54,19 @@ impl AllowList {
             return Err(Fault::permanent(Code::AccessDenied, message));
         }
         Ok(())
+    }
+
+    /// Whether `who` may have this object read.
+    ///
+    /// # Errors
+    /// A permanent `AccessDenied` that names the bucket and the setting.
+    pub fn check_input(&self, who: &str, at: &Location) -> Result<(), Fault> {
+        if self.input_buckets.is_empty() || self.input_buckets.iter().any(|name| matches(name, &at.bucket)) {
+            return Ok(());
+        }
+        let bucket = &at.bucket;
+        let message = format!("{who} may not read bucket {bucket}: TRANSCRIPTION_ALLOW_INPUT_BUCKETS does not list it");
+        Err(Fault::permanent(Code::AccessDenied, message))
     }
 }
 
@@ -80,6 +87,7 @@ mod tests {
             file_id: "f1".into(),
             source: Location::parse(source).unwrap(),
             output: output.and_then(Location::parse),
+            place_is_named: output.is_some(),
             options: Default::default(),
         }
     }

@@ -74,17 +74,28 @@ pub fn file_id(source: &Location) -> String {
     derived(&[&source.bucket, &source.key])
 }
 
-/// User and file id from a key of the shape `userId/fileId/name`, with `uploads/` or `audio/` in front or not. Any other
-/// key names neither: guessing the wrong segment would file a transcript under somebody else.
-pub fn from_key(key: &str) -> Option<(String, String)> {
-    let mut segments: Vec<&str> = key.split('/').collect();
+/// User and file id from a key of the shape `userId/fileId/name` or `users/userId/…/name`, with `uploads/` or `audio/` in
+/// front or not. A file id must be a UUID: a folder of another name, such as a date, holds many files. Any other key names
+/// neither: guessing the wrong segment would file a transcript under somebody else.
+pub fn from_key(key: &str) -> (Option<String>, Option<String>) {
+    let mut segments = key.split('/').collect::<Vec<_>>();
     if segments.first().is_some_and(|first| UPLOAD_FOLDERS.contains(first)) {
         segments.remove(0);
     }
-    match segments.as_slice() {
-        [user, file, name] if !name.is_empty() => Some((clean(user).ok()?, clean(file).ok()?)),
-        _ => None,
-    }
+    let (user, file) = match segments.as_slice() {
+        [.., ""] => return (None, None),
+        ["users", user, file, _] => (user, Some(file)),
+        ["users", user, .., _] => (user, None),
+        [user, file, _] => (user, Some(file)),
+        _ => return (None, None),
+    };
+    let Ok(user) = clean(user) else { return (None, None) };
+    (Some(user), file.filter(|file| is_uuid(file)).map(|file| (*file).to_owned()))
+}
+
+/// As most producers write one, or without its hyphens.
+fn is_uuid(text: &str) -> bool {
+    matches!(text.len(), 32 | 36) && Uuid::try_parse(text).is_ok()
 }
 
 #[cfg(test)]
@@ -131,14 +142,31 @@ mod tests {
     }
 
     #[test]
-    fn only_keys_of_the_documented_shape_name_user_and_file() {
-        let ids = |user: &str, file: &str| Some((user.to_owned(), file.to_owned()));
-        assert_eq!(from_key("u1/f1/talk.mp3"), ids("u1", "f1"));
-        assert_eq!(from_key("uploads/u1/f1/talk.mp3"), ids("u1", "f1"));
-        assert_eq!(from_key("audio/u1/f1/talk.mp3"), ids("u1", "f1"));
-        for key in ["talk.mp3", "f1/talk.mp3", "uploads/f1/talk.mp3", "x/u1/f1/talk.mp3", "u1//talk.mp3", "u1/../x.mp3"]
-        {
-            assert_eq!(from_key(key), None, "{key}");
+    fn only_keys_of_the_documented_shapes_name_a_user_and_only_a_uuid_a_file() {
+        const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
+        let ids = |user: &str, file: Option<&str>| (Some(user.to_owned()), file.map(str::to_owned));
+        for folder in ["", "uploads/", "audio/"] {
+            let of = |rest: &str| from_key(&format!("{folder}{rest}"));
+            assert_eq!(of(&format!("u1/{FILE}/talk.mp3")), ids("u1", Some(FILE)));
+            assert_eq!(of(&format!("u1/{}/talk.mp3", FILE.replace('-', ""))), ids("u1", Some(&FILE.replace('-', ""))));
+            assert_eq!(of("u1/2026-01-05/talk.mp3"), ids("u1", None));
+            assert_eq!(of(&format!("users/sub/{FILE}/talk.mp3")), ids("sub", Some(FILE)));
+            assert_eq!(of(&format!("users/{FILE}/talk.mp3")), ids(FILE, None));
+            assert_eq!(of("users/sub/talk.mp3"), ids("sub", None));
+            assert_eq!(of("users/sub/2026/01/talk.mp3"), ids("sub", None));
+        }
+        for key in [
+            "talk.mp3",
+            "f1/talk.mp3",
+            "uploads/f1/talk.mp3",
+            "x/u1/f1/talk.mp3",
+            "u1/f1/",
+            "users/u1/",
+            "../f1/x.mp3",
+            "/f1/x.mp3",
+            "users/../f1/x.mp3",
+        ] {
+            assert_eq!(from_key(key), (None, None), "{key}");
         }
     }
 }

@@ -27,26 +27,51 @@ pub const LANGUAGES: [(&str, &str); 100] = [
     ("su", "sundanese"), ("yue", "cantonese"),
 ];
 
-/// Other names in use, and the ISO code of Javanese, for which Whisper has one of its own.
+/// Other names in use; the ISO code of Javanese, for which Whisper has one of its own; codes that ISO 639-1 has withdrawn,
+/// which Java and old databases still write.
 #[rustfmt::skip]
-const ALIASES: [(&str, &str); 14] = [
+const ALIASES: [(&str, &str); 18] = [
     ("burmese", "my"), ("valencian", "ca"), ("flemish", "nl"), ("haitian", "ht"), ("letzeburgesch", "lb"),
     ("pushto", "ps"), ("panjabi", "pa"), ("moldavian", "ro"), ("moldovan", "ro"), ("sinhalese", "si"),
-    ("castilian", "es"), ("mandarin", "zh"), ("jv", "jw"), ("nb", "no"),
+    ("castilian", "es"), ("mandarin", "zh"), ("jv", "jw"), ("nb", "no"), ("iw", "he"), ("in", "id"), ("ji", "yi"),
+    ("mo", "ro"),
 ];
 
-/// Whisper's code for a code or an English name, in any case; of a tag with a region (`en-US`, `pt_BR`) the language
-/// counts. `None` for a language Whisper does not know, and for `auto`.
+/// The three letters of ISO 639-2, for terms and for libraries, and those of ISO 639-3 that producers write instead.
+#[rustfmt::skip]
+const THREE_LETTERS: [(&str, &str); 125] = [
+    ("eng", "en"), ("zho", "zh"), ("chi", "zh"), ("cmn", "zh"), ("deu", "de"), ("ger", "de"), ("spa", "es"),
+    ("rus", "ru"), ("kor", "ko"), ("fra", "fr"), ("fre", "fr"), ("jpn", "ja"), ("por", "pt"), ("tur", "tr"),
+    ("pol", "pl"), ("cat", "ca"), ("nld", "nl"), ("dut", "nl"), ("ara", "ar"), ("arb", "ar"), ("swe", "sv"),
+    ("ita", "it"), ("ind", "id"), ("hin", "hi"), ("fin", "fi"), ("vie", "vi"), ("heb", "he"), ("ukr", "uk"),
+    ("ell", "el"), ("gre", "el"), ("msa", "ms"), ("may", "ms"), ("zsm", "ms"), ("ces", "cs"), ("cze", "cs"),
+    ("ron", "ro"), ("rum", "ro"), ("mol", "ro"), ("dan", "da"), ("hun", "hu"), ("tam", "ta"), ("nor", "no"),
+    ("nob", "no"), ("tha", "th"), ("urd", "ur"), ("hrv", "hr"), ("bul", "bg"), ("lit", "lt"), ("lat", "la"),
+    ("mri", "mi"), ("mao", "mi"), ("mal", "ml"), ("cym", "cy"), ("wel", "cy"), ("slk", "sk"), ("slo", "sk"),
+    ("tel", "te"), ("fas", "fa"), ("per", "fa"), ("pes", "fa"), ("lav", "lv"), ("ben", "bn"), ("srp", "sr"),
+    ("aze", "az"), ("slv", "sl"), ("kan", "kn"), ("est", "et"), ("mkd", "mk"), ("mac", "mk"), ("bre", "br"),
+    ("eus", "eu"), ("baq", "eu"), ("isl", "is"), ("ice", "is"), ("hye", "hy"), ("arm", "hy"), ("nep", "ne"),
+    ("mon", "mn"), ("bos", "bs"), ("kaz", "kk"), ("sqi", "sq"), ("alb", "sq"), ("swa", "sw"), ("swh", "sw"),
+    ("glg", "gl"), ("mar", "mr"), ("pan", "pa"), ("sin", "si"), ("khm", "km"), ("sna", "sn"), ("yor", "yo"),
+    ("som", "so"), ("afr", "af"), ("oci", "oc"), ("kat", "ka"), ("geo", "ka"), ("bel", "be"), ("tgk", "tg"),
+    ("snd", "sd"), ("guj", "gu"), ("amh", "am"), ("yid", "yi"), ("uzb", "uz"), ("fao", "fo"), ("hat", "ht"),
+    ("pus", "ps"), ("tuk", "tk"), ("nno", "nn"), ("mlt", "mt"), ("san", "sa"), ("ltz", "lb"), ("mya", "my"),
+    ("bur", "my"), ("bod", "bo"), ("tib", "bo"), ("tgl", "tl"), ("fil", "tl"), ("mlg", "mg"), ("asm", "as"),
+    ("tat", "tt"), ("lin", "ln"), ("hau", "ha"), ("bak", "ba"), ("jav", "jw"), ("sun", "su"),
+];
+
+/// Whisper's code for a code of two or three letters or an English name, in any case; of a tag with a region (`en-US`,
+/// `pt_BR`, `eng-US`) the language counts. `None` for a language Whisper does not know, and for `auto`.
 pub fn code(text: &str) -> Option<&'static str> {
     let text = text.trim().to_ascii_lowercase();
     let language = match text.split_once(['-', '_']) {
         // only a code has a region: "old-english" is no language of ours
-        Some((language @ ("haw" | "yue"), _)) => language,
-        Some((language, _)) if language.len() == 2 => language,
+        Some((language, _)) if matches!(language.len(), 2 | 3) => language,
         _ => text.as_str(),
     };
     let known = LANGUAGES.iter().find(|(code, name)| *code == language || *name == language).map(|(code, _)| *code);
-    known.or_else(|| ALIASES.iter().find(|(alias, _)| *alias == language).map(|(_, code)| *code))
+    let others = ALIASES.iter().chain(&THREE_LETTERS);
+    known.or_else(|| others.into_iter().find(|(alias, _)| *alias == language).map(|(_, code)| *code))
 }
 
 /// The two letters of ISO 639-1 for one of Whisper's codes; `None` for Hawaiian, which has none. Cantonese is `zh` there.
@@ -73,6 +98,29 @@ mod tests {
     }
 
     #[test]
+    fn three_letters_and_withdrawn_codes_are_languages_too() {
+        for (text, expected) in [
+            ("eng", "en"),
+            ("ENG-us", "en"),
+            ("deu", "de"),
+            ("ger", "de"),
+            ("fre", "fr"),
+            ("cmn", "zh"),
+            ("fil-PH", "tl"),
+            ("iw", "he"),
+            ("in-ID", "id"),
+            ("ji", "yi"),
+            ("lao", "lo"),
+        ] {
+            assert_eq!(code(text), Some(expected), "{text}");
+        }
+        for (code_of_two, _) in LANGUAGES {
+            let spelled = THREE_LETTERS.iter().any(|(_, code)| *code == code_of_two);
+            assert!(spelled || ["lo", "haw", "yue"].contains(&code_of_two), "{code_of_two} has no three letters");
+        }
+    }
+
+    #[test]
     fn what_whisper_does_not_know_has_no_code() {
         for text in ["", "xx", "klingon", "auto", "e", "english-old", "\0"] {
             assert_eq!(code(text), None, "{text}");
@@ -85,7 +133,11 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 2 * LANGUAGES.len());
-        assert!(ALIASES.iter().all(|(alias, code)| !all.contains(alias) && all.contains(code)));
+        let aliases: Vec<_> = ALIASES.iter().chain(&THREE_LETTERS).collect();
+        assert!(aliases.iter().all(|(alias, code)| !all.contains(alias) && all.contains(code)));
+        all.extend(aliases.iter().map(|(alias, _)| *alias));
+        all.sort_unstable();
+        assert!(all.windows(2).all(|two| two[0] != two[1]), "{all:?}");
     }
 
     #[test]

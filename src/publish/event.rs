@@ -92,6 +92,7 @@ mod tests {
             file_id: "f1".to_owned(),
             source: Location::new("uploads", "u1/f1/talk.mp3"),
             output: None,
+            place_is_named: true,
             options: JobOptions::default(),
         }
     }

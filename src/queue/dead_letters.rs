@@ -56,7 +56,7 @@ impl DeadLetter {
     /// Ids of its jobs; an S3 notification may carry several, a broken message at least what can be read of it.
     pub fn job_ids(&self) -> Vec<String> {
         match message::read(&self.body) {
-            Ok(Intake::Jobs(jobs)) => jobs.into_iter().map(|job| Identity::from(&job).job_id).collect(),
+            Ok(Intake::Jobs { jobs, .. }) => jobs.into_iter().map(|job| Identity::from(&job).job_id).collect(),
             _ => vec![message::identify(&self.body, self.source_message_id()).job_id],
         }
     }

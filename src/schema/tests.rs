@@ -18,8 +18,8 @@ fn validator(name: &str) -> Validator {
 
 fn job() -> Job {
     match message::read(r#"{"job_id":"j1","s3_input_path":"s3://uploads/u1/f1/talk.mp3"}"#).unwrap() {
-        Intake::Jobs(jobs) => jobs.into_iter().next().unwrap(),
-        Intake::Ignored(why) => unreachable!("{why}"),
+        Intake::Jobs { jobs, .. } => jobs.into_iter().next().unwrap(),
+        other => unreachable!("{other:?}"),
     }
 }
 

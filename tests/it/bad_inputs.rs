@@ -127,7 +127,9 @@ fn read_messages(count: usize) {
         let identity = message::identify(&body, "message-1");
         assert_eq!(ids::clean(&identity.job_id).as_ref(), Ok(&identity.job_id), "{body}");
         match message::read(&body) {
-            Ok(Intake::Jobs(jobs)) => {
+            Ok(Intake::Elsewhere(at)) => assert!(!at.key.is_empty()),
+            Ok(Intake::Jobs { jobs, refused }) => {
+                assert!(refused.iter().all(|record| message::read(&record.body).is_err()), "{body}");
                 accepted += 1;
                 assert!(!jobs.is_empty(), "{body}");
                 for job in &jobs {

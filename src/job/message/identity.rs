@@ -35,7 +35,7 @@ impl From<&Job> for Identity {
 pub fn identify(body: &str, message_id: &str) -> Identity {
     let value = unwrapped(body).unwrap_or(Value::Null);
     let source = source(&value);
-    let (key_user, key_file) = source.as_ref().and_then(|source| ids::from_key(&source.key)).unzip();
+    let (key_user, key_file) = source.as_ref().map(|source| ids::from_key(&source.key)).unwrap_or_default();
     let job_id = id(&value, &["/job_id"]).unwrap_or_else(|| ids::derived(&["message", message_id]));
     let user_id = id(&value, &["/user_id", "/detail/userId"]).or(key_user);
     let file_id = id(&value, &["/file_id", "/detail/fileId"]).or(key_file);

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
@@ -45,9 +45,9 @@ impl Id {
 pub struct PlainJob {
     /// Id of the job; derived from the location and `file_id` when absent.
     pub job_id: Option<Id>,
-    /// Whose audio it is; `unknown` when absent and the key is not shaped `userId/fileId/name`.
+    /// Whose audio it is; `unknown` when absent and the key is not shaped `userId/fileId/name` or `users/userId/…`.
     pub user_id: Option<Id>,
-    /// Id of the audio file; from the key or derived from the location when absent.
+    /// Id of the audio file; when absent the UUID that the key holds, else derived from the location.
     pub file_id: Option<Id>,
     /// `s3://bucket/key` of the audio. Taken literally: nothing is URL-decoded.
     #[schemars(regex(pattern = "^s3://[^/]+/.*[^/]$"))]
@@ -55,7 +55,8 @@ pub struct PlainJob {
     /// `s3://bucket/key.json` for the JSON; the other renditions lie beside it under the same stem.
     #[schemars(regex(pattern = r"^s3://[^/]+/(.*/)?[^/]+\.json$"))]
     pub s3_output_path: Option<String>,
-    /// Spoken language: a code (`en`), a tag (`en-US`), an English name (`english`), or `auto` to detect it.
+    /// Spoken language: a code (`en`, `eng`), a tag (`en-US`), an English name (`english`), or `auto` to detect it. Empty is
+    /// the same as absent.
     pub language: Option<String>,
     /// Transcribe, or translate to English.
     pub task: Option<Task>,
@@ -94,13 +95,15 @@ impl PlainJob {
         let file_id = clean("file_id", &self.file_id)?;
         let job_id = clean("job_id", &self.job_id)?;
         let id = job_id.unwrap_or_else(|| ids::job_id(&source, file_id.as_deref().unwrap_or_default()));
+        let place_is_named = file_id.is_some() || output.is_some();
         let (user_id, file_id) = owners(clean("user_id", &self.user_id)?, file_id, &source);
         let options = self.options()?;
-        Ok(Job { id, user_id, file_id, source, output, options })
+        Ok(Job { id, user_id, file_id, source, output, place_is_named, options })
     }
 
     fn options(self) -> Result<JobOptions, Fault> {
-        let language = self.language.as_deref().map(known_language).transpose()?;
+        let language = self.language.as_deref().filter(|text| !text.trim().is_empty());
+        let language = language.map(known_language).transpose()?;
         let formats = self.formats.map(|mut formats| {
             formats.sort_unstable();
             formats.dedup();
@@ -116,6 +119,31 @@ impl PlainJob {
             channels: self.channels,
         })
     }
+}
+
+/// A plain job's body that asks for exactly this job, whatever the message it came in.
+pub fn single(job: &Job) -> String {
+    let Job { id, user_id, file_id, source, output, place_is_named, options } = job;
+    let JobOptions { language, task, model, prompt, formats, word_timestamps, channels } = options;
+    let mut body = json!({
+        "job_id": id,
+        "user_id": user_id,
+        // one that was derived is derived again, and a place nobody named stays one
+        "file_id": place_is_named.then_some(file_id),
+        "s3_input_path": source.to_string(),
+        "s3_output_path": output.as_ref().map(ToString::to_string),
+        "language": language,
+        "task": task,
+        "model": model,
+        "prompt": prompt,
+        "formats": formats,
+        "word_timestamps": word_timestamps,
+        "channels": channels,
+    });
+    if let Value::Object(fields) = &mut body {
+        fields.retain(|_, value| !value.is_null());
+    }
+    body.to_string()
 }
 
 fn parsed(field: &str, path: &str) -> Result<Location, Fault> {

@@ -3,16 +3,19 @@
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::plain::Id;
-use super::{Intake, bad, location, owners, shown};
+use super::{Intake, Refused, bad, location, owners, shown, typed};
 use crate::fault::Fault;
 use crate::job::{Job, JobOptions, ids};
 use crate::objects::Location;
 
 /// Names that cannot be audio: a bucket that holds uploads and transcripts announces our own renditions too.
 const NOT_AUDIO: [&str; 4] = [".json", ".txt", ".srt", ".vtt"];
+
+/// How Hadoop and its kin mark a folder.
+const HADOOP_FOLDER: &str = "_$folder$";
 
 /// An EventBridge event of `detail-type` "Audio Uploaded", whatever its `source`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -143,7 +146,7 @@ impl AudioUploadedEvent {
         let user_id = detail.user_id.map(|id| id.clean("detail.userId")).transpose()?;
         let file_id = detail.file_id.map(|id| id.clean("detail.fileId")).transpose()?;
         let content = file_id.clone().unwrap_or_default();
-        Ok(Intake::Jobs(vec![job(source, &content, user_id, file_id)]))
+        Ok(job(source, &content, user_id, file_id).into())
     }
 }
 
@@ -157,51 +160,76 @@ impl ObjectCreatedEvent {
         let source = location("detail", &bucket.name, &object.key)?;
         Ok(match no_audio(&source) {
             Some(why) => Intake::Ignored(why),
-            None => Intake::Jobs(vec![job(source, &content(object.version_id, object.etag), None, None)]),
+            None => job(source, &content(object.version_id, object.etag), None, None).into(),
         })
     }
 }
 
-impl S3Notification {
-    /// A job for each object created, each once; or why there is none.
-    ///
-    /// # Errors
-    /// `BadMessage` naming the record.
-    pub fn intake(self) -> Result<Intake, Fault> {
-        let mut jobs: Vec<Job> = Vec::new();
-        let mut ignored = None;
-        for (index, record) in self.records.into_iter().enumerate() {
-            // the prefix `s3:` is in configurations only, but producers that imitate S3 write it here as well
-            let event = record.event_name.trim_start_matches("s3:");
-            if !event.starts_with("ObjectCreated:") {
-                ignored.get_or_insert_with(|| format!("{} brings no audio", shown(event)));
-                continue;
+/// What a record brings.
+enum Record {
+    Job(Job),
+    Ignored(String),
+}
+
+/// What a notification's `Records` ask for: a job for each object created, each once; or why there is none. A record that
+/// cannot be read does not sink its neighbours.
+///
+/// # Errors
+/// `BadMessage` naming the first broken record, where there is no job beside it.
+pub(super) fn notified(records: &Value) -> Result<Intake, Fault> {
+    let Some(records) = records.as_array() else {
+        return Err(bad("the message's `Records` is wrong: it is not an array"));
+    };
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut refused: Vec<Refused> = Vec::new();
+    let mut ignored = None;
+    for (index, record) in records.iter().enumerate() {
+        match created(record, &format!("Records[{index}]")) {
+            Ok(Record::Job(job)) => {
+                if jobs.iter().all(|known| known.id != job.id) {
+                    jobs.push(job);
+                }
             }
-            let S3Entity { bucket, object } = record.s3;
-            let spaced = object.key.replace('+', " ");
-            let Ok(key) = percent_decode_str(&spaced).decode_utf8() else {
-                return Err(bad(format!("`Records[{index}].s3.object.key` is not UTF-8 once URL-decoded")));
-            };
-            let source = location(&format!("Records[{index}].s3"), &bucket.name, &key)?;
-            if let Some(why) = no_audio(&source) {
-                ignored.get_or_insert(why);
-                continue;
+            Ok(Record::Ignored(why)) => drop(ignored.get_or_insert(why)),
+            Err(Fault::Permanent(problem)) => {
+                refused.push(Refused { index, body: json!({"Records": [record]}).to_string(), problem });
             }
-            let job = job(source, &content(object.version_id, object.e_tag), None, None);
-            if jobs.iter().all(|known| known.id != job.id) {
-                jobs.push(job);
-            }
+            Err(fault) => return Err(fault),
         }
-        if jobs.is_empty() {
-            return Ok(Intake::Ignored(ignored.unwrap_or_else(|| "an S3 notification without records".to_owned())));
-        }
-        Ok(Intake::Jobs(jobs))
     }
+    if !jobs.is_empty() {
+        return Ok(Intake::Jobs { jobs, refused });
+    }
+    match refused.into_iter().next() {
+        Some(Refused { problem, .. }) => Err(Fault::Permanent(problem)),
+        None => Ok(Intake::Ignored(ignored.unwrap_or_else(|| "an S3 notification without records".to_owned()))),
+    }
+}
+
+/// What one record brings, or why it is broken; `at` is its place in the message.
+fn created(record: &Value, at: &str) -> Result<Record, Fault> {
+    // only creations have to be whole
+    if let Some(event) = record.get("eventName").and_then(Value::as_str) {
+        // the prefix `s3:` is in configurations only, but producers that imitate S3 write it here as well
+        if !event.trim_start_matches("s3:").starts_with("ObjectCreated:") {
+            return Ok(Record::Ignored(format!("{} brings no audio", shown(event))));
+        }
+    }
+    let S3Entity { bucket, object } = typed::<S3Record>(record, Some(at))?.s3;
+    let spaced = object.key.replace('+', " ");
+    let Ok(key) = percent_decode_str(&spaced).decode_utf8() else {
+        return Err(bad(format!("`{at}.s3.object.key` is not UTF-8 once URL-decoded")));
+    };
+    let source = location(&format!("{at}.s3"), &bucket.name, &key)?;
+    Ok(match no_audio(&source) {
+        Some(why) => Record::Ignored(why),
+        None => Record::Job(job(source, &content(object.version_id, object.e_tag), None, None)),
+    })
 }
 
 /// Why S3's news of this object is no work: nobody asked for it, so that it fails nobody's job.
 fn no_audio(source: &Location) -> Option<String> {
-    if source.key.ends_with('/') {
+    if source.key.ends_with('/') || source.key.ends_with(HADOOP_FOLDER) {
         return Some(format!("{source} is a folder marker"));
     }
     let lower = source.key.to_ascii_lowercase();
@@ -217,6 +245,7 @@ fn content(version_id: Option<String>, etag: Option<String>) -> String {
 
 fn job(source: Location, content: &str, user_id: Option<String>, file_id: Option<String>) -> Job {
     let id = ids::job_id(&source, content);
+    let place_is_named = file_id.is_some();
     let (user_id, file_id) = owners(user_id, file_id, &source);
-    Job { id, user_id, file_id, source, output: None, options: JobOptions::default() }
+    Job { id, user_id, file_id, source, output: None, place_is_named, options: JobOptions::default() }
 }

@@ -163,6 +163,7 @@ fn the_marker_lies_beside_the_output() {
         file_id: "f".into(),
         source: Location::new("b", "k"),
         output: None,
+        place_is_named: true,
         options: Default::default(),
     };
     let key = |json: &str| PoisonGuard::marker(&Location::new("out", json), &job).key;
