@@ -23,7 +23,8 @@ pub struct Job {
     pub source: Location,
     /// Where the JSON must go, when the producer named it; its siblings go beside it.
     pub output: Option<Location>,
-    /// The message itself says whose transcript goes where: it may take another source's place.
+    /// The message itself says where the transcripts go, by `file_id` or `s3_output_path`: another source's that lie there
+    /// are the producer's to replace. A place that we derived is not.
     pub place_is_named: bool,
     /// What the producer wants otherwise than the worker's defaults.
     pub options: JobOptions,

@@ -13,6 +13,9 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 /// Attempts of one request, the first included; what still fails is a transient fault and waits for redelivery.
 const ATTEMPTS: u32 = 4;
 /// A healthy endpoint answers the handshake in milliseconds.

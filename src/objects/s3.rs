@@ -19,7 +19,10 @@ use super::{Body, Condition, Found, Location, ObjectInfo, Objects};
 use crate::fault::{Code, Fault, sdk};
 
 /// The slowest upload that is waited for, half a megabit a second: a day's transcript of 30 MB takes eight minutes.
-const SLOWEST_UPLOAD_BYTES_PER_SEC: u32 = 64 * 1024;
+const SLOWEST_UPLOAD_BYTES_PER_SEC: u64 = 64 * 1024;
+
+/// The SDK's own 30 s are enough for as much at nearly that speed.
+const SMALL_UPLOAD_BYTES: usize = 2_000_000;
 
 /// S3 as the object store.
 #[derive(Debug, Clone)]
@@ -35,14 +38,11 @@ impl S3Objects {
         Self { client, kms_key_id }
     }
 
-    /// Lets a request that uploads so many bytes take longer. The SDK's read time-out runs from the first byte sent to the
-    /// first byte answered: a large body on a slow line would end at it every time it is sent.
-    fn upload_time(&self, bytes: usize) -> Builder {
-        let answer = self.client.config().timeout_config().and_then(TimeoutConfig::read_timeout);
-        let upload = Duration::from_secs_f64(bytes as f64 / f64::from(SLOWEST_UPLOAD_BYTES_PER_SEC));
-        let mut timeouts = TimeoutConfig::builder();
-        timeouts.set_read_timeout(answer.map(|answer| answer + upload));
-        Builder::new().timeout_config(timeouts.build())
+    /// More time for a request that uploads so many bytes, where it needs more. The SDK's read time-out runs from the first
+    /// byte sent to the first byte answered: a large body on a slow line would end at it every time it is sent.
+    fn upload_time(&self, bytes: usize) -> Option<Builder> {
+        let answer = self.client.config().timeout_config().and_then(TimeoutConfig::read_timeout)?;
+        Some(Builder::new().timeout_config(TimeoutConfig::builder().read_timeout(answer + extra_time(bytes)?).build()))
     }
 
     /// The fault of a failed request: the one classifier's, but where S3 needs more words.
@@ -167,7 +167,11 @@ impl Objects for S3Objects {
             Condition::Unchanged(etag) => request.if_match(format!("\"{etag}\"")),
         };
         let patience = self.upload_time(body.len());
-        let sent = request.body(ByteStream::from(body)).customize().config_override(patience).send().await;
+        let request = request.body(ByteStream::from(body));
+        let sent = match patience {
+            Some(patience) => request.customize().config_override(patience).send().await,
+            None => request.send().await,
+        };
         let answer = sent.map_err(|error| self.fault(&error, "write", at))?;
         Ok(answer.e_tag.unwrap_or_default().trim_matches('"').to_owned())
     }
@@ -178,6 +182,13 @@ impl Objects for S3Objects {
     }
 }
 
+/// How much longer than an empty body so many bytes may take; `None` where the usual time does. A power of two of seconds,
+/// since the SDK keeps a connector, with certificates and connections of its own, for each time-out it has ever seen.
+fn extra_time(bytes: usize) -> Option<Duration> {
+    let secs = (bytes as u64).div_ceil(SLOWEST_UPLOAD_BYTES_PER_SEC).next_power_of_two();
+    (bytes > SMALL_UPLOAD_BYTES).then(|| Duration::from_secs(secs))
+}
+
 /// The next bytes of a body. The SDK retries nothing once a body has begun, so the caller has to.
 async fn chunk(body: &mut ByteStream, at: &Location) -> Result<Option<Bytes>, Fault> {
     body.try_next().await.map_err(|error| {
@@ -185,3 +196,6 @@ async fn chunk(body: &mut ByteStream, at: &Location) -> Result<Option<Bytes>, Fa
         Fault::transient(Code::ServiceUnavailable, format!("failed to read the body of {at}: {error}{cause}"))
     })
 }
+
+#[cfg(test)]
+mod tests;

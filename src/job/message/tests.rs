@@ -121,8 +121,11 @@ fn an_unknown_shape_is_refused_and_an_s3_event_of_another_kind_ignored() {
     assert!(refusal(r#"{"detail-type":"Transcription Completed","detail":{}}"#).contains("Transcription Completed"));
     let deleted = json!({"detail-type": "Object Deleted", "source": "aws.s3", "detail": {}}).to_string();
     assert!(matches!(read(&deleted), Ok(Intake::Ignored(_))));
-    let folder = json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": "x/"}}});
-    assert!(matches!(read(&folder.to_string()), Ok(Intake::Ignored(_))));
+    for key in ["x/", "in/_$folder$", "in/2026_$folder$"] {
+        let detail = json!({"bucket": {"name": "b"}, "object": {"key": key}});
+        let folder = json!({"detail-type": "Object Created", "detail": detail});
+        assert!(matches!(read(&folder.to_string()), Ok(Intake::Ignored(_))), "{key}");
+    }
     assert!(matches!(read(r#"{"Records":[]}"#), Ok(Intake::Ignored(_))));
 }
 
@@ -144,7 +147,75 @@ fn auto_and_region_tags_are_languages_and_null_is_none() {
     let language = |value: Value| only_job(&serde_json::from_str(&with("language", value)).unwrap()).options.language;
     assert_eq!(language(json!("AUTO")).as_deref(), Some("auto"));
     assert_eq!(language(json!("en-US")).as_deref(), Some("en"));
-    assert_eq!(language(Value::Null), None);
+    assert_eq!(language(json!("eng")).as_deref(), Some("en"));
+    for absent in [Value::Null, json!(""), json!("  ")] {
+        assert_eq!(language(absent), None);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_a_second_encoding_are_taken_off() {
+    let body = with("note", json!(1));
+    let plain = read(&body).unwrap();
+    let twice = Value::String(body.clone()).to_string();
+    let enveloped = json!({"Type": "Notification", "Message": format!("\u{feff}{twice}")}).to_string();
+    for body in [format!("\u{feff}{body}"), format!("\u{feff}\n {twice}"), twice, enveloped] {
+        assert_eq!(read(&body), Ok(plain.clone()), "{body}");
+    }
+    assert!(refusal(&Value::String(Value::String(body).to_string()).to_string()).contains("is not a JSON object"));
+}
+
+#[test]
+fn a_broken_record_does_not_sink_its_neighbours() {
+    let record = |key: Value| {
+        let s3 = json!({"bucket": {"name": "b"}, "object": {"key": key, "eTag": "e"}});
+        json!({"eventName": "ObjectCreated:Put", "s3": s3})
+    };
+    let removed = json!({"eventName": "ObjectRemoved:Delete"});
+    let records =
+        [record(json!("a.mp3")), json!("junk"), removed.clone(), record(json!("%ff.mp3")), record(json!("b.mp3"))];
+    let Ok(Intake::Jobs { jobs, refused }) = read(&json!({"Records": records}).to_string()) else { panic!("refused") };
+    assert_eq!(jobs.iter().map(|job| job.source.key.as_str()).collect::<Vec<_>>(), ["a.mp3", "b.mp3"]);
+    let [junk, key] = refused.try_into().unwrap();
+    assert!(junk.problem.message.contains("`Records[1]`"), "{}", junk.problem.message);
+    assert!(key.problem.message.contains("`Records[3].s3.object.key`"), "{}", key.problem.message);
+    assert_ne!(junk.identity("m1").job_id, key.identity("m1").job_id);
+    assert_eq!(junk.identity("m1"), junk.identity("m1"));
+    assert!(refusal(&key.body).contains("UTF-8"));
+    // with no job beside it the message is a bad one
+    assert!(refusal(&json!({"Records": [removed, "junk"]}).to_string()).contains("`Records[1]`"));
+    assert!(refusal(r#"{"Records": {}}"#).contains("`Records`"));
+}
+
+#[test]
+fn unrelated_uploads_have_files_of_their_own_and_only_a_message_names_a_place() {
+    let uploaded = |key: &str, file: Value| {
+        only_job(&json!({"detail-type": "Audio Uploaded",
+            "detail": {"fileId": file, "s3Location": {"bucket": "b", "key": key}}}))
+    };
+    let [a, b] = ["a.mp3", "b.mp3"].map(|name| uploaded(&format!("calls/2026-01-05/{name}"), Value::Null));
+    assert_ne!(a.file_id, b.file_id);
+    assert_eq!((a.user_id.as_str(), a.place_is_named), ("calls", false));
+    assert!(uploaded("k.mp3", json!("f1")).place_is_named);
+    assert!(!uploaded("u1/7b1c2d3e-4f50-4a61-8b72-9c83ad94be05/k.mp3", Value::Null).place_is_named);
+    let output = json!({"s3_input_path": "s3://b/k.mp3", "s3_output_path": "s3://b/k.json"});
+    assert!(only_job(&output).place_is_named);
+}
+
+#[test]
+fn a_job_by_itself_is_the_same_job() {
+    for body in [
+        json!({"s3_input_path": "s3://b/odd \"\u{1} key/+%20/ä.mp3"}),
+        json!({"s3_input_path": "s3://b/k.mp3", "file_id": 7, "user_id": "us-east-1:4a6b"}),
+        json!({"s3_input_path": "s3://b/k.mp3", "s3_output_path": "s3://out/x.json", "language": "AUTO",
+            "task": "translate", "model": "base", "prompt": "a\nb", "formats": ["vtt", "amazon"],
+            "word_timestamps": false, "channels": "separate"}),
+        json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"},
+            "object": {"key": "users/sub/7b1c2d3e-4f50-4a61-8b72-9c83ad94be05/a.mp3", "etag": "e"}}}),
+    ] {
+        let job = only_job(&body);
+        assert_eq!(read(&single(&job)), Ok(Intake::from(job)), "{body}");
+    }
 }
 
 #[test]
