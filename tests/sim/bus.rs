@@ -12,10 +12,6 @@ pub struct MemoryBus {
 }
 
 impl MemoryBus {
-    /// All that was accepted, in order.
-    pub fn events(&self) -> Vec<TranscriptionCompleted> {
-        self.events.lock().unwrap().clone()
-    }
 
     /// What was accepted about one job.
     pub fn about(&self, job_id: &str) -> Vec<TranscriptionCompleted> {
