@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn the_largest_event_fits_an_entry() {
         let aws = FakeAws::new(|_| Answer::new(200, r#"{"FailedEntryCount": 0, "Entries": []}"#));
-        let mut event = failed(&"\u{1}".repeat(100_000));
+        let mut event = failed(&"\u{1}".repeat(2_000));
         let id = "\u{1F600}".repeat(128);
         (event.user_id, event.file_id, event.job_id) = (id.clone(), id.clone(), id);
         event.source_audio.key = "\u{1}".repeat(1024);
