@@ -140,7 +140,7 @@ impl Hparams {
             ("text heads", self.text_heads, self.text_heads == self.audio_heads),
             ("text layers", self.text_layers, (1..=32).contains(&self.text_layers)),
             ("mel bands", self.mels, [80, 128].contains(&self.mels)),
-            ("storage type", self.ftype, matches!(ftype, 0..=3 | 7..=14)),
+            ("storage type", self.ftype, matches!(ftype, 0..=3 | 7..=14 | 24)),
         ]
         .into_iter()
         .find_map(|(name, value, plausible)| (!plausible).then_some((name, value)))
