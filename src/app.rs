@@ -1,5 +1,6 @@
 //! The composition root: the only place that names adapters. Builds what the commands run from the configuration.
 
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,16 +88,17 @@ pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) 
     Transcriber::start(engines, health).await
 }
 
-/// The files the engine loads, to encode and to decode with: the model's own, or copies beside it that the CPU is faster
-/// with.
-fn weights(model: &Model, on_cpu: bool) -> (PathBuf, Option<PathBuf>) {
+/// The files the engine loads, to encode and to decode with: the model's own, or copies that the CPU is faster with, made
+/// at the first time beside it or in the cache.
+pub fn weights(model: &Model, on_cpu: bool) -> (PathBuf, Option<PathBuf>) {
     if !on_cpu {
         return (model.path.clone(), None);
     }
-    let beside = model.path.parent().unwrap_or(Path::new("."));
+    let beside = model.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let places: Vec<PathBuf> = iter::once(beside.to_owned()).chain(model::cache_dir()).collect();
     let copy = |storage| {
-        retype::copy(model, storage, beside)
-            .inspect_err(|e| tracing::info!("the model is used as it is, which is slower: {e}"))
+        retype::copy(model, storage, &places)
+            .inspect_err(|e| tracing::warn!("the model is used as it is, which is slower: {e}"))
             .ok()
     };
     let encoder = if engine::multiplies_bf16() { copy(Storage::Bf16) } else { None };

@@ -1,8 +1,10 @@
 //! Every setting: flag, environment name, unit, default, range. Nothing is opened here.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use crate::health::Patience;
@@ -46,7 +48,7 @@ pub struct EngineConfig {
     pub prompt: Option<String>,
 
     /// Times for each word in the JSON
-    #[arg(long, env = "TRANSCRIPTION_WORD_TIMESTAMPS")]
+    #[arg(long, env = "TRANSCRIPTION_WORD_TIMESTAMPS", value_parser = FalseyValueParser::new())]
     pub word_timestamps: bool,
 
     /// Mix all channels, or transcribe each by itself
@@ -89,6 +91,7 @@ pub struct EngineConfig {
         long,
         env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR",
         default_value_t = 8.0,
+        value_parser = within(0.0..=1000.0),
         value_name = "X",
         hide_short_help = true
     )]
@@ -119,7 +122,7 @@ pub struct EngineConfig {
     pub ffmpeg: String,
 
     /// Longest audio taken, in hours
-    #[arg(long, env = "TRANSCRIPTION_MAX_DURATION_HOURS", default_value_t = 24.0, value_name = "HOURS")]
+    #[arg(long, env = "TRANSCRIPTION_MAX_DURATION_HOURS", default_value_t = 24.0, value_parser = within(0.001..=10_000.0), value_name = "HOURS")]
     pub max_duration_hours: f64,
 }
 
@@ -205,7 +208,7 @@ pub struct PlacesConfig {
     pub scratch_dir: Option<PathBuf>,
 
     /// Largest object taken, in GiB
-    #[arg(long, env = "TRANSCRIPTION_MAX_OBJECT_GIB", default_value_t = 20.0, value_name = "GIB")]
+    #[arg(long, env = "TRANSCRIPTION_MAX_OBJECT_GIB", default_value_t = 20.0, value_parser = within(0.001..=100_000.0), value_name = "GIB")]
     pub max_object_gib: f64,
 }
 
@@ -214,7 +217,7 @@ pub struct PlacesConfig {
 #[command(next_help_heading = "Delivery")]
 pub struct DeliveryConfig {
     /// Jobs in flight [default: one more than lanes, so that the next is decoded meanwhile]
-    #[arg(long, env = "TRANSCRIPTION_JOBS", value_parser = clap::value_parser!(u16).range(1..=1000), value_name = "N")]
+    #[arg(long, env = "TRANSCRIPTION_JOBS", value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     pub jobs: Option<u16>,
 
     /// Visibility timeout asked for and renewed while a job runs, in seconds
@@ -251,11 +254,11 @@ pub struct DeliveryConfig {
     pub object_grace_secs: u32,
 
     /// End after so many minutes without work
-    #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_name = "MINUTES")]
+    #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_parser = within(0.001..=1_000_000.0), value_name = "MINUTES")]
     pub idle_minutes: Option<f64>,
 
     /// Drain on a rebalance recommendation too, not only on an interruption notice
-    #[arg(long, env = "TRANSCRIPTION_DRAIN_ON_REBALANCE")]
+    #[arg(long, env = "TRANSCRIPTION_DRAIN_ON_REBALANCE", value_parser = FalseyValueParser::new())]
     pub drain_on_rebalance: bool,
 
     /// First back-off of a failed job, in seconds; doubles with each receive, with jitter
@@ -263,6 +266,7 @@ pub struct DeliveryConfig {
         long,
         env = "TRANSCRIPTION_BACKOFF_SECS",
         default_value_t = 10.0,
+        value_parser = within(0.0..=900.0),
         value_name = "SECS",
         hide_short_help = true
     )]
@@ -270,12 +274,20 @@ pub struct DeliveryConfig {
 
     /// Whether a job that workers died over runs alone, and is given up after several deaths; needs to write, read and
     /// remove objects beside the transcripts
-    #[arg(long, env = "TRANSCRIPTION_POISON_GUARD", default_value = "on", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::Set, value_name = "on|off", hide_short_help = true)]
+    #[arg(long, env = "TRANSCRIPTION_POISON_GUARD", default_value = "on", value_parser = FalseyValueParser::new(), action = clap::ArgAction::Set, value_name = "on|off", hide_short_help = true)]
     pub poison_guard: bool,
 
     /// Seconds between two looks for a spot notice
-    #[arg(long, env = "TRANSCRIPTION_SPOT_POLL_SECS", default_value_t = 5.0, value_name = "SECS", hide = true)]
+    #[arg(long, env = "TRANSCRIPTION_SPOT_POLL_SECS", default_value_t = 5.0, value_parser = within(0.01..=60.0), value_name = "SECS", hide = true)]
     pub spot_poll_secs: f64,
+}
+
+/// Parses a number within `range`. What becomes a duration or a size must be neither infinite nor "not a number".
+fn within(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| match text.trim().parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("it must be a number from {} to {}", range.start(), range.end())),
+    }
 }
 
 impl EngineConfig {
@@ -369,5 +381,74 @@ impl DeliveryConfig {
     /// Idle shutdown.
     pub fn idle_after(&self) -> Option<Duration> {
         self.idle_minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::any::TypeId;
+
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    /// The program with one setting only, which has no environment and no default: the same parser reads all three.
+    fn only(arg: &Arg) -> Command {
+        let arg = arg.clone().env(None).required(false).required_unless_present_any(None::<&str>);
+        Command::new("worker").arg(arg)
+    }
+
+    fn settings(is_meant: impl Fn(&Arg) -> bool) -> Vec<Arg> {
+        let command = RunConfig::augment_args(Command::new("worker"));
+        command.get_arguments().filter(|arg| is_meant(arg)).cloned().collect()
+    }
+
+    #[test]
+    fn every_switch_of_the_environment_takes_the_words_for_yes_and_no() {
+        let is_switch = |arg: &Arg| arg.get_value_parser().type_id() == TypeId::of::<bool>() && arg.get_env().is_some();
+        let switches = settings(is_switch);
+        assert_eq!(switches.len(), 3, "{switches:?}");
+        for switch in switches {
+            let id = switch.get_id().to_string();
+            for (word, on) in [
+                ("1", true),
+                ("yes", true),
+                ("on", true),
+                ("TRUE", true),
+                ("0", false),
+                ("no", false),
+                ("off", false),
+                ("False", false),
+                ("", false),
+            ] {
+                // a default goes the way of a variable
+                let command = only(&switch.clone().default_value(word));
+                let matches = command.try_get_matches_from(["worker"]).unwrap();
+                assert_eq!(matches.get_one::<bool>(&id), Some(&on), "{id}={word}");
+            }
+            if !switch.get_action().takes_values() {
+                let flag = format!("--{}", switch.get_long().unwrap());
+                let matches = only(&switch).try_get_matches_from(["worker".to_owned(), flag]).unwrap();
+                assert!(matches.get_flag(&id), "{id} as a bare flag");
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_is_endless_negative_or_none() {
+        let numbers = settings(|arg| arg.get_value_parser().type_id() == TypeId::of::<f64>());
+        assert_eq!(numbers.len(), 6, "{numbers:?}");
+        for number in numbers {
+            let read = |text: &str| {
+                only(&number)
+                    .try_get_matches_from(["worker".to_owned(), format!("--{}={text}", number.get_long().unwrap())])
+            };
+            for text in ["nan", "inf", "-inf", "-1", "1e300", "", "ten"] {
+                assert!(read(text).is_err(), "{}={text}", number.get_id());
+            }
+            assert!(read(" 0.5 ").is_ok(), "{}", number.get_id());
+        }
     }
 }

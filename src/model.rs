@@ -195,6 +195,15 @@ pub fn default_models_dir() -> PathBuf {
     }
 }
 
+/// Where copies of models may lie, if not beside them: systemd's `CACHE_DIRECTORY`, else the user's cache folder; `None`
+/// where neither is known.
+pub fn cache_dir() -> Option<PathBuf> {
+    let var = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let of_user = || var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")));
+    let ours = var("CACHE_DIRECTORY").or_else(|| Some(of_user()?.join("transcription-worker")));
+    Some(ours?.join("models"))
+}
+
 /// The names of the models in a folder, sorted; of the catalogue or not, sound or not.
 pub fn present_in(models_dir: &Path) -> Vec<String> {
     let files = fs::read_dir(models_dir).into_iter().flatten().flatten();

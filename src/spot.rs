@@ -1,6 +1,7 @@
 //! The instance's own metadata: notices that EC2 will take it away, and its id. No answer of the metadata service can
 //! end the process, a notice aside.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 2;
 /// How often the service is asked whether it is there; the network may be a moment late at boot.
 const PROBES: u32 = 3;
+/// On EC2 it is asked again so often, for the network may come later still.
+const PROBE_EVERY: Duration = Duration::from_secs(60);
+/// What the firmware says of the machine.
+const DMI: &str = "/sys/class/dmi/id";
 
 /// What the watcher does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,8 @@ impl Default for Settings {
 pub struct Imds {
     builder: Builder,
     client: Client,
+    dmi: PathBuf,
+    probe_every: Duration,
 }
 
 impl Imds {
@@ -76,7 +83,7 @@ impl Imds {
                 return None;
             }
         };
-        Some(Self { client: builder.clone().build(), builder })
+        Some(Self { client: builder.clone().build(), builder, dmi: DMI.into(), probe_every: PROBE_EVERY })
     }
 
     /// The instance's id; `None` off EC2 or when the service takes longer than a second.
@@ -98,6 +105,15 @@ impl Imds {
             sleep(Duration::from_millis(500)).await;
         }
         false
+    }
+
+    /// Whether the machine says of itself that it is an instance, which a metadata service out of reach cannot.
+    fn is_on_ec2(&self) -> bool {
+        let says = |file| std::fs::read_to_string(self.dmi.join(file)).unwrap_or_default().to_ascii_lowercase();
+        says("board_asset_tag").starts_with("i-")
+            || says("sys_vendor").contains("amazon ec2")
+            // of families that run on Xen
+            || says("bios_version").contains("amazon")
     }
 
     /// The body at `path`, `None` for a 404; an error says what is wrong with the service.
@@ -122,7 +138,8 @@ fn is_disabled(value: Option<&str>) -> bool {
     value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
-/// Watches for notices and begins `drain` on them. Returns at once off EC2, else only when the interruption is certain.
+/// Watches for notices and begins `drain` on them. Returns at once off EC2, else only when the interruption is certain; on
+/// an instance whose metadata service does not answer it asks again each minute.
 ///
 /// | notice | what happens |
 /// |---|---|
@@ -130,9 +147,23 @@ fn is_disabled(value: Option<&str>) -> bool {
 /// | target lifecycle state `Terminated` | a stop like SIGTERM |
 /// | rebalance recommendation | logged and counted once; a stop like SIGTERM if so configured |
 pub async fn watch(imds: Imds, drain: Drain, settings: Settings, counts: Arc<Counts>) {
-    if !imds.is_there().await {
-        info!("no instance metadata service: not on EC2, so no spot notices are watched for");
-        return;
+    let mut missed = false;
+    while !imds.is_there().await {
+        if !imds.is_on_ec2() {
+            info!("no instance metadata service: not on EC2, so no spot notices are watched for");
+            return;
+        }
+        if !missed {
+            warn!(
+                "the instance metadata service does not answer: no spot notice is seen until it does (in a container the \
+                 instance's hop limit must be 2)"
+            );
+        }
+        missed = true;
+        sleep(imds.probe_every).await;
+    }
+    if missed {
+        info!("the instance metadata service answers now: spot notices are watched for");
     }
     let mut watcher = Watcher { imds, drain, settings, counts, silent: false, scale_in: false, rebalance: false };
     let mut ticks = interval(settings.poll_every.max(Duration::from_millis(1)));

@@ -1,8 +1,9 @@
 //! The formats nobody else reads, through an `ffmpeg` child: local files only, bounded in time and memory.
 
 use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -51,21 +52,25 @@ pub fn decode(program: &Path, path: &Path, streams: &mut Streams<'_>, problem: P
         Fault::transient(Code::Internal, format!("failed to start {} for {name}: {e}", program.display()))
     })?;
     let outcome = ffmpeg.pump(streams);
-    let (succeeded, complaint) = ffmpeg.end(outcome.is_ok());
-    if let Err(Stop::Fault(fault)) = outcome {
-        return Err(fault);
-    }
+    let (status, complaint) = ffmpeg.end(outcome.is_ok());
+    // only its own exit status says something of the file: signals come from people, supervisors and the kernel
+    let status = match (outcome, status.map(|status| (status, status.signal()))) {
+        (Err(Stop::Fault(fault)), _) => return Err(fault),
+        (Ok(()), Ok((status, None))) => status,
+        (Ok(()), Ok((_, Some(signal)))) => return Err(ended(name, &format!("was killed by signal {signal}"))),
+        (Ok(()), Err(error)) => return Err(ended(name, &format!("cannot be waited for: {error}"))),
+        (Err(Stop::Hung), _) => return Err(ended(name, &format!("gave nothing for {} s", SILENCE_LIMIT.as_secs()))),
+    };
     if streams.secs() == 0.0 {
         if complaint.contains("matches no streams") {
             return Err(Fault::permanent(Code::NoAudioTrack, format!("{name} has no audio track")));
         }
-        let hung = if matches!(outcome, Err(Stop::Hung)) { "it hangs; " } else { "" };
-        let message = format!("{}; ffmpeg cannot read it either: {hung}{complaint}", problem.message);
+        let message = format!("{}; ffmpeg cannot read it either: {complaint}", problem.message);
         return Err(Fault::permanent(problem.code, message));
     }
     streams.finish()?;
     let mut warnings = Vec::new();
-    if !succeeded || !complaint.is_empty() {
+    if !status.success() || !complaint.is_empty() {
         warnings.push(Warning { code: Code::DamagedAudio, message: format!("ffmpeg met damage: {complaint}") });
     }
     let audio = AudioRef {
@@ -77,6 +82,11 @@ pub fn decode(program: &Path, path: &Path, streams: &mut Streams<'_>, problem: P
         speech_duration: streams.speech_secs(),
     };
     Ok(AudioReport { audio, warnings })
+}
+
+/// The fault of a child that did not end by itself.
+fn ended(name: &str, how: &str) -> Fault {
+    Fault::transient(Code::Internal, format!("failed to decode {name}: ffmpeg {how}"))
 }
 
 /// Why reading ended early.
@@ -98,6 +108,8 @@ impl Ffmpeg {
             // the worker's credentials are none of its business
             .env_clear()
             .envs(std::env::vars_os().filter(|(key, _)| key == "PATH" || key == "LD_LIBRARY_PATH"))
+            // Ctrl-C and the signals of a supervisor are for us: jobs in flight run on
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -171,13 +183,13 @@ impl Ffmpeg {
         }
     }
 
-    /// Whether the child succeeded, and the end of its complaints. One whose output was not read to its end is killed.
-    fn end(mut self, read_all: bool) -> (bool, String) {
+    /// How the child ended, and the end of its complaints. One whose output was not read to its end is killed.
+    fn end(mut self, read_all: bool) -> (io::Result<ExitStatus>, String) {
         if !read_all {
             let _ = self.child.kill();
         }
         let complaint = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        (self.child.wait().is_ok_and(|status| status.success()), complaint)
+        (self.child.wait(), complaint)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::complain;
@@ -125,17 +126,22 @@ async fn each(
     done: &str,
     act: impl AsyncFn(&DeadLetter) -> Result<(), Fault>,
 ) -> u8 {
-    let mut status = exit::OK;
-    for letter in chosen {
-        match act(letter).await {
-            Ok(()) => println!("{done} {}", letter.job_ids().join(",")),
-            Err(fault) => {
-                status = complain(&sentence(fault), exit::FAILED);
-                letters.release([letter]).await;
-            }
+    let at_once = match letters.at_once().await {
+        Ok(at_once) => at_once,
+        Err(fault) => return complain(&sentence(fault), exit::UNAVAILABLE),
+    };
+    let one = async |letter: &DeadLetter| match act(letter).await {
+        Ok(()) => {
+            println!("{done} {}", letter.job_ids().join(","));
+            exit::OK
         }
-    }
-    status
+        Err(fault) => {
+            letters.release([letter]).await;
+            complain(&sentence(fault), exit::FAILED)
+        }
+    };
+    let statuses = stream::iter(chosen).map(one).buffered(at_once);
+    statuses.fold(exit::OK, async |worst, status| worst.max(status)).await
 }
 
 fn sentence(fault: Fault) -> String {

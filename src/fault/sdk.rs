@@ -9,7 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::{Code, Fault};
 
 /// Parts of codes that mean "the same request may succeed later", whatever the HTTP status beside them.
-const TRANSIENT: [&str; 20] = [
+const TRANSIENT: [&str; 27] = [
     "Throttl",
     "SlowDown",
     "RequestLimitExceeded",
@@ -25,28 +25,25 @@ const TRANSIENT: [&str; 20] = [
     "RequestTimeTooSkewed",
     "ExpiredToken",
     "RequestExpired",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "InvalidSignature",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "UnrecognizedClient",
+    "TokenRefreshRequired",
     // damaged or cut on the way
     "BadDigest",
     "ChecksumMismatch",
     "IncompleteBody",
     // somebody else writes, or cleaned up, the same key at the moment
     "OperationAborted",
-    "ConditionalRequestConflict",
     "NoSuchUpload",
 ];
 
 /// Parts of codes by which a service refuses us.
-const REFUSED: [&str; 9] = [
-    "AccessDenied",
-    "Forbidden",
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "InvalidClientTokenId",
-    "UnrecognizedClient",
-    "InvalidToken",
-    "AllAccessDisabled",
-    "NotAuthorized",
-];
+const REFUSED: [&str; 4] = ["AccessDenied", "Forbidden", "AllAccessDisabled", "NotAuthorized"];
 
 /// Parts of codes that say there is no such thing.
 const MISSING: [&str; 7] = [
@@ -59,8 +56,9 @@ const MISSING: [&str; 7] = [
     "NotFound",
 ];
 
-/// The fault of a failed request, and the sentence `failed to {what}: {code}: {message}`; `what` names the object,
-/// such as `fetch s3://bucket/key`.
+/// The fault of a failed request, and the sentence `failed to {what}: {code}`; `what` names the object, such as
+/// `fetch s3://bucket/key`. Sentences leave in events and dead letters, and AWS's own text names accounts and roles: that,
+/// and the id of the request, are for the log.
 pub fn classify<E>(error: &SdkError<E, HttpResponse>, what: &str) -> Fault
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -68,21 +66,27 @@ where
     let status = error.raw_response().map(|response| response.status().as_u16());
     match error {
         SdkError::ServiceError(service) => {
-            let code = service.err().code();
-            let sentence = match (code, service.err().message(), status) {
-                (Some(code), Some(message), _) => format!("failed to {what}: {code}: {message}"),
-                (Some(code), None, _) => format!("failed to {what}: {code}"),
-                (None, Some(message), _) => format!("failed to {what}: {message}"),
-                // HEAD has no body, so its errors have nothing but a status
-                (None, None, Some(status)) => format!("failed to {what}: HTTP status {status}"),
-                (None, None, None) => format!("failed to {what}: {}", chain(service.err())),
+            let (code, answer) = (service.err().code(), service.err().message());
+            let header = |names: [&str; 2]| names.iter().find_map(|name| service.raw().headers().get(name));
+            let request_id = header(["x-amz-request-id", "x-amzn-requestid"]);
+            tracing::info!(code, status, answer, request_id, id_2 = header(["x-amz-id-2"; 2]), "AWS refused to {what}");
+            let sentence = match (code, status) {
+                (Some(code), _) => format!("failed to {what}: {code}"),
+                (None, Some(status)) => format!("failed to {what}: HTTP status {status}"),
+                (None, None) => format!("failed to {what}: no reason given"),
             };
             by_code(code.unwrap_or_default(), status, sentence)
         }
-        SdkError::ConstructionFailure(_) if !chain(error).to_lowercase().contains("credential") => {
+        // the chain may name the role that was to be assumed
+        _ if chain(error).to_lowercase().contains("credential") => {
+            tracing::info!(reason = chain(error), "there are no credentials to {what}");
+            let sentence = format!("failed to {what}: this worker's credentials cannot be had at the moment");
+            Fault::transient(Code::ServiceUnavailable, sentence)
+        }
+        SdkError::ConstructionFailure(_) => {
             Fault::permanent(Code::Internal, format!("failed to {what}: {}", chain(error)))
         }
-        // dispatch failures, time-outs, unreadable responses, credentials that did not load
+        // dispatch failures, time-outs, unreadable responses
         _ => Fault::transient(Code::ServiceUnavailable, format!("failed to {what}: {}", chain(error))),
     }
 }
@@ -90,10 +94,11 @@ where
 /// The fault behind an error code; `status` where an HTTP answer carried it.
 pub(crate) fn by_code(code: &str, status: Option<u16>, sentence: String) -> Fault {
     let any = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
-    if any(&TRANSIENT) {
+    // a young bucket answers 307 until its name has spread
+    if any(&TRANSIENT) || matches!(status, Some(307 | 408 | 429 | 500..)) {
         return Fault::transient(Code::ServiceUnavailable, sentence);
     }
-    if code == "PreconditionFailed" || status == Some(412) {
+    if matches!(code, "PreconditionFailed" | "ConditionalRequestConflict") || status == Some(412) {
         return Fault::transient(Code::ObjectChanged, sentence);
     }
     if code == "InvalidObjectState" {
@@ -108,7 +113,8 @@ pub(crate) fn by_code(code: &str, status: Option<u16>, sentence: String) -> Faul
         return Fault::permanent(Code::ObjectNotFound, sentence);
     }
     match status {
-        Some(408 | 429 | 500..) => Fault::transient(Code::ServiceUnavailable, sentence),
+        // AWS names a code in each refusal: this one is somebody's on the way
+        Some(400) if code.is_empty() => Fault::transient(Code::ServiceUnavailable, sentence),
         Some(401 | 403) => Fault::permanent(Code::AccessDenied, sentence),
         Some(404) => Fault::permanent(Code::ObjectNotFound, sentence),
         _ => Fault::permanent(Code::Internal, sentence),
@@ -140,12 +146,15 @@ mod tests {
 
     use super::*;
 
+    /// As AWS words it.
+    const ANSWER: &str = "User: arn:aws:sts::123456789012:assumed-role/worker/i-0abc is not authorized";
+
     type Failed = SdkError<GetObjectError, HttpResponse>;
 
     fn answer(status: u16, code: Option<&str>) -> Failed {
         let mut metadata = ErrorMetadata::builder();
         if let Some(code) = code {
-            metadata = metadata.code(code).message("so it is");
+            metadata = metadata.code(code).message(ANSWER);
         }
         let raw = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
         SdkError::service_error(GetObjectError::generic(metadata.build()), raw)
@@ -158,9 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_names_the_object_the_code_and_the_message() {
+    fn the_sentence_names_the_object_and_the_code_and_no_role_of_ours() {
         let fault = classify(&answer(403, Some("AccessDenied")), "fetch s3://b/k");
-        assert_eq!(fault.problem().unwrap().message, "failed to fetch s3://b/k: AccessDenied: so it is");
+        assert_eq!(fault.problem().unwrap().message, "failed to fetch s3://b/k: AccessDenied");
         let fault = classify(&answer(404, None), "look at s3://b/k");
         assert_eq!(fault.problem().unwrap().message, "failed to look at s3://b/k: HTTP status 404");
     }
@@ -180,6 +189,14 @@ mod tests {
             (403, "OverLimit"),
             (500, "Whatever"),
             (429, "Whatever"),
+            (500, "KMS.DependencyTimeoutException"),
+            (503, "AccessDenied"),
+            (307, "TemporaryRedirect"),
+            (403, "InvalidAccessKeyId"),
+            (403, "SignatureDoesNotMatch"),
+            (403, "InvalidClientTokenId"),
+            (400, "UnrecognizedClientException"),
+            (400, "InvalidSignatureException"),
         ] {
             assert_eq!(of(status, Some(code)), (true, Code::ServiceUnavailable), "{status} {code}");
         }
@@ -188,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_permanent() {
-        for code in ["AccessDenied", "AccessDeniedException", "SignatureDoesNotMatch", "KMS.DisabledException"] {
+        for code in ["AccessDenied", "AccessDeniedException", "KMS.DisabledException"] {
             assert_eq!(of(400, Some(code)), (false, Code::AccessDenied), "{code}");
         }
         assert_eq!(of(403, None), (false, Code::AccessDenied));
@@ -207,6 +224,7 @@ mod tests {
     fn an_object_that_changed_is_read_again_from_the_start() {
         assert_eq!(of(412, Some("PreconditionFailed")), (true, Code::ObjectChanged));
         assert_eq!(of(412, None), (true, Code::ObjectChanged));
+        assert_eq!(of(409, Some("ConditionalRequestConflict")), (true, Code::ObjectChanged));
     }
 
     #[test]
@@ -223,9 +241,10 @@ mod tests {
         for failed in [
             Failed::timeout_error("too slow"),
             Failed::response_error("cut short", HttpResponse::new(200.try_into().unwrap(), SdkBody::empty())),
-            Failed::construction_failure("the credential provider was not enabled"),
+            Failed::construction_failure(format!("no credentials: {ANSWER}")),
         ] {
             let fault = classify(&failed, "fetch s3://b/k");
+            assert!(!fault.to_string().contains("arn:"), "{fault}");
             assert!(matches!(&fault, Fault::Transient(problem) if problem.code == Code::ServiceUnavailable));
         }
     }

@@ -36,15 +36,19 @@ pub fn compute(path: &Path) -> Result<String, ModelError> {
 /// # Errors
 /// `Io`.
 pub fn remembered(path: &Path) -> Result<String, ModelError> {
-    let metadata = fs::metadata(path).map_err(|e| ModelError::io("read", path, e))?;
-    let stamp = stamp(&metadata);
-    let note = fs::read_to_string(note_path(path)).unwrap_or_default();
-    if let Some((sha256, _)) = note.trim_end().split_once(' ').filter(|(_, of)| *of == stamp) {
-        return Ok(sha256.to_owned());
+    if let Some(sha256) = noted(path) {
+        return Ok(sha256);
     }
     let sha256 = compute(path)?;
     remember(path, &sha256);
     Ok(sha256)
+}
+
+/// The SHA-256 that was noted for `path` as it is now; `None` without one, or when the file was changed since.
+pub fn noted(path: &Path) -> Option<String> {
+    let stamp = stamp(&fs::metadata(path).ok()?);
+    let note = fs::read_to_string(note_path(path)).ok()?;
+    note.trim_end().split_once(' ').filter(|(_, of)| *of == stamp).map(|(sha256, _)| sha256.to_owned())
 }
 
 /// Notes a checksum just computed. A folder that cannot be written only costs the next start a new computation.

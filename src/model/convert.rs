@@ -182,4 +182,4 @@ fn readable() -> Permissions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -140,7 +140,7 @@ impl Hparams {
             ("text heads", self.text_heads, self.text_heads == self.audio_heads),
             ("text layers", self.text_layers, (1..=32).contains(&self.text_layers)),
             ("mel bands", self.mels, [80, 128].contains(&self.mels)),
-            ("storage type", self.ftype, matches!(ftype, 0..=3 | 7..=14)),
+            ("storage type", self.ftype, matches!(ftype, 0..=3 | 7..=14 | 24)),
         ]
         .into_iter()
         .find_map(|(name, value, plausible)| (!plausible).then_some((name, value)))
@@ -240,6 +240,7 @@ fn block(kind: u32) -> Option<(u64, u64)> {
         12 => (256, 144), // q4_K
         13 => (256, 176), // q5_K
         14 => (256, 210), // q6_K
+        30 => (1, 2),     // bf16
         _ => return None,
     })
 }

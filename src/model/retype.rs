@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 
 use super::ggml::{self, Contents, Tensor};
-use super::{Model, ModelError};
+use super::{Model, ModelError, checksum, folder_of};
 
 /// ggml's number of f16, as the type of a tensor and of a file.
 const F16: u32 = 1;
 /// After the magic and ten other dimensions.
 const FTYPE_OFFSET: u64 = 44;
+/// In a copy's name: raised when copies are written otherwise, so that no version of this program takes another's.
+const FORMAT: u32 = 2;
 /// Weights that share a scale in [`Storage::Q8`].
 const BLOCK: usize = 32;
 
@@ -68,12 +70,13 @@ impl Storage {
     }
 }
 
-/// The copy in `cache_dir`, named after the model's sha256; made at the first time, reused later.
+/// The copy, named after the model's sha256, in the first of `places` that has it, else made in the first that can be
+/// written.
 ///
 /// # Errors
-/// The model is not of type f16, or the copy cannot be written.
-pub fn copy(model: &Model, storage: Storage, cache_dir: &Path) -> Result<PathBuf, ModelError> {
-    let path = cache_dir.join(format!("{}-{}.bin", model.sha256, storage.name()));
+/// The model is not of type f16, or the copy cannot be written anywhere; of the places, what the first one answered.
+pub fn copy(model: &Model, storage: Storage, places: &[PathBuf]) -> Result<PathBuf, ModelError> {
+    let name = format!("{}-{}.{FORMAT}.bin", model.sha256, storage.name());
     let contents = ggml::inspect(&model.path)?;
     if contents.hparams.ftype != F16 {
         return Err(ModelError::BadFile {
@@ -82,16 +85,40 @@ pub fn copy(model: &Model, storage: Storage, cache_dir: &Path) -> Result<PathBuf
             what: "its matrices are not f16".to_owned(),
         });
     }
-    if fs::metadata(&path).is_ok_and(|there| there.len() == size_of_copy(model, &contents, storage)) {
+    let bytes = size_of_copy(model, &contents, storage);
+    let there = places.iter().map(|place| place.join(&name)).find(|path| is_whole(path, bytes));
+    if let Some(path) = there {
         return Ok(path);
     }
+    let mut refused = None;
+    for place in places {
+        match make(model, &contents, storage, &place.join(&name)) {
+            Ok(path) => return Ok(path),
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| ModelError::Invalid("there is no place for a copy of the model".to_owned())))
+}
+
+/// Whether it is what was written there: of that length, untouched since its checksum was noted, and a model.
+fn is_whole(path: &Path, bytes: u64) -> bool {
+    fs::metadata(path).is_ok_and(|there| there.len() == bytes)
+        && checksum::noted(path).is_some()
+        && ggml::inspect(path).is_ok()
+}
+
+fn make(model: &Model, contents: &Contents, storage: Storage, path: &Path) -> Result<PathBuf, ModelError> {
+    let place = folder_of(path);
+    fs::create_dir_all(place).map_err(|e| ModelError::io("create", place, e))?;
     // a name of its own: two workers may start at once
     let readable = fs::Permissions::from_mode(0o644);
-    let part = tempfile::Builder::new().suffix(".part").permissions(readable).tempfile_in(cache_dir);
-    let part = part.map_err(|e| ModelError::io("write to", cache_dir, e))?;
-    write(&model.path, &contents, storage, part.as_file()).map_err(|e| ModelError::io("write", &path, e))?;
-    part.persist(&path).map_err(|e| ModelError::io("write", &path, e.error))?;
-    Ok(path)
+    let part = tempfile::Builder::new().suffix(".part").permissions(readable).tempfile_in(place);
+    let part = part.map_err(|e| ModelError::io("write to", place, e))?;
+    write(&model.path, contents, storage, part.as_file()).map_err(|e| ModelError::io("write", path, e))?;
+    let sha256 = checksum::compute(part.path())?;
+    part.persist(path).map_err(|e| ModelError::io("write", path, e.error))?;
+    checksum::remember(path, &sha256);
+    Ok(path.to_owned())
 }
 
 /// Whether it is one of the matrices that are multiplied.
@@ -151,7 +178,50 @@ fn retype(source: &mut impl Read, f16_bytes: u64, storage: Storage, out: &mut im
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::convert::tests::small_model;
     use super::*;
+
+    fn model(dir: &tempfile::TempDir) -> Model {
+        let path = small_model(dir);
+        let (sha256, size_bytes) = (checksum::compute(&path).unwrap(), fs::metadata(&path).unwrap().len());
+        Model { name: "mine".to_owned(), path, sha256, multilingual: false, size_bytes }
+    }
+
+    #[test]
+    fn a_copy_lies_where_it_can_be_written_and_is_found_there_again() {
+        let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let model = model(&dir);
+        // nobody can make a folder in a file
+        let beside = model.path.join("copies");
+        let places = [beside, cache.path().join("models")];
+        for storage in [Storage::Q8, Storage::Bf16] {
+            let made = copy(&model, storage, &places).unwrap();
+            assert!(made.starts_with(cache.path()), "{}", made.display());
+            let written = fs::metadata(&made).unwrap().modified().unwrap();
+            assert_eq!(copy(&model, storage, &[dir.path().to_owned(), places[1].clone()]).unwrap(), made);
+            assert_eq!(fs::metadata(&made).unwrap().modified().unwrap(), written, "it was made once");
+        }
+        let fault = copy(&model, Storage::Q8, &places[..1]).unwrap_err();
+        assert!(fault.to_string().contains("copies"), "{fault}");
+    }
+
+    #[test]
+    fn a_copy_that_is_not_as_it_was_written_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, places) = (model(&dir), [dir.path().to_owned()]);
+        let path = copy(&model, Storage::Q8, &places).unwrap();
+        let sound = fs::read(&path).unwrap();
+        let mut torn = sound.clone();
+        let length = torn.len();
+        torn[length / 2..length / 2 + 4096].fill(0);
+        for damaged in [torn, sound[..length - 1].to_vec()] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(copy(&model, Storage::Q8, &places).unwrap(), path);
+            assert!(fs::read(&path).unwrap() == sound);
+        }
+    }
 
     fn put(storage: Storage, block: [f32; BLOCK]) -> Vec<u8> {
         let mut out = Vec::new();

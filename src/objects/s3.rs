@@ -50,8 +50,7 @@ impl S3Objects {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let answer = error.raw_response();
-        let status = answer.map(|answer| answer.status().as_u16());
+        let (answer, status) = (error.raw_response(), status(error));
         let code = error.code();
         let ours = self.client.config().region().map(AsRef::as_ref);
         // S3 names the bucket's region in the answers to requests sent or signed for another
@@ -65,37 +64,31 @@ impl S3Objects {
             );
             return Fault::permanent(Code::AccessDenied, message);
         }
-        match (sdk::classify(error, &format!("{what} {at}")), status) {
-            (Fault::Permanent(mut problem), Some(403)) if problem.code == Code::AccessDenied => {
-                problem.message += " (without s3:ListBucket a missing object looks like this too)";
-                Fault::Permanent(problem)
-            }
-            (fault, _) => fault,
-        }
+        explained(sdk::classify(error, &format!("{what} {at}")), status)
     }
 }
 
 #[async_trait]
 impl Objects for S3Objects {
     async fn head(&self, at: &Location) -> Result<ObjectInfo, Fault> {
-        let sent = self.client.head_object().bucket(&at.bucket).key(&at.key).send().await;
-        let head = sent.map_err(|error| {
-            let fault = self.fault(&error, "look at", at);
-            // HEAD has no body, so these two have nothing but their status to go by
-            match (fault, error.raw_response().map(|answer| answer.status().as_u16())) {
-                (Fault::Permanent(_), Some(404)) => {
-                    let message = format!("failed to look at {at}: there is no such object or bucket");
-                    Fault::permanent(Code::ObjectNotFound, message)
-                }
-                (Fault::Permanent(problem), Some(400)) if problem.code == Code::Internal => {
-                    let message = format!("{} (expired credentials look like this)", problem.message);
-                    Fault::transient(Code::ServiceUnavailable, message)
-                }
-                (fault, _) => fault,
-            }
-        })?;
-        let size = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
-        let (Some(size_bytes), Some(etag)) = (size, head.e_tag()) else {
+        // HEAD would do, but its refusals have no body that says why
+        let look = self.client.get_object().bucket(&at.bucket).key(&at.key);
+        let mut answer = match look.clone().range("bytes=0-0").send().await {
+            // an empty object has no first byte
+            Err(error) if status(&error) == Some(416) => look.send().await,
+            sent => sent,
+        }
+        .map_err(|error| self.fault(&error, "look at", at))?;
+        let size = match answer.content_range() {
+            Some(range) => range.rsplit('/').next().and_then(|whole| whole.parse().ok()),
+            // all of it: it is empty, or the server has no ranges
+            None => answer.content_length().and_then(|bytes| u64::try_from(bytes).ok()),
+        };
+        if answer.content_length().is_some_and(|bytes| bytes <= 1) {
+            // to its end, so that its connection can be used again
+            while answer.body.next().await.is_some() {}
+        }
+        let (Some(size_bytes), Some(etag)) = (size, answer.e_tag()) else {
             let message = format!("failed to look at {at}: the answer names no size or no etag");
             return Err(Fault::transient(Code::ServiceUnavailable, message));
         };
@@ -124,13 +117,8 @@ impl Objects for S3Objects {
         let mut answer = match self.client.get_object().bucket(&at.bucket).key(&at.key).send().await {
             Ok(answer) => answer,
             Err(error) => {
-                let status = error.raw_response().map(|answer| answer.status().as_u16());
                 // a missing bucket is a mistake that someone must hear of
-                return match error.code() {
-                    Some("NoSuchKey") => Ok(None),
-                    None | Some("NotFound") if status == Some(404) => Ok(None),
-                    _ => Err(self.fault(&error, "read", at)),
-                };
+                return if names_no_object(&error) { Ok(None) } else { Err(self.fault(&error, "read", at)) };
             }
         };
         let too_large = || {
@@ -172,13 +160,44 @@ impl Objects for S3Objects {
             Some(patience) => request.customize().config_override(patience).send().await,
             None => request.send().await,
         };
-        let answer = sent.map_err(|error| self.fault(&error, "write", at))?;
+        let answer = sent.map_err(|error| match condition {
+            // the content that was to be written over is gone
+            Condition::Unchanged(_) if names_no_object(&error) => {
+                Fault::transient(Code::ObjectChanged, format!("failed to write {at}: it is no longer there"))
+            }
+            _ => self.fault(&error, "write", at),
+        })?;
         Ok(answer.e_tag.unwrap_or_default().trim_matches('"').to_owned())
     }
 
     async fn remove(&self, at: &Location) -> Result<(), Fault> {
         let sent = self.client.delete_object().bucket(&at.bucket).key(&at.key).send().await;
         sent.map(drop).map_err(|error| self.fault(&error, "remove", at))
+    }
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
+}
+
+/// Whether it is the object that is missing, not the bucket.
+fn names_no_object<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    match error.code() {
+        Some("NoSuchKey") => true,
+        // a stand-in's, without a reason
+        None | Some("NotFound") => status(error) == Some(404),
+        _ => false,
+    }
+}
+
+/// The fault, with what S3 does not say.
+fn explained(fault: Fault, status: Option<u16>) -> Fault {
+    match fault {
+        Fault::Permanent(mut problem) if status == Some(403) && problem.code == Code::AccessDenied => {
+            problem.message += " (without s3:ListBucket a missing object looks like this too)";
+            Fault::Permanent(problem)
+        }
+        fault => fault,
     }
 }
 

@@ -8,11 +8,6 @@ use super::{DETAIL_TYPE, Publish, SOURCE, TranscriptionCompleted};
 use crate::fault::sdk::{by_code, classify};
 use crate::fault::{Code, Fault};
 
-/// What EventBridge takes: source, detail-type and detail together.
-const MAX_ENTRY_BYTES: usize = 256 * 1024;
-/// What is left of an `error.message` whose event was too large: a sentence still says what went wrong.
-const SHORT_MESSAGE_CHARS: usize = 200;
-
 /// One event bus.
 #[derive(Debug)]
 pub struct EventBridge {
@@ -24,10 +19,6 @@ impl EventBridge {
     /// The bus with this name or ARN.
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
         Self { client, bus: bus.into() }
-    }
-
-    fn what(&self, event: &TranscriptionCompleted) -> String {
-        format!("publish the event of job {} on bus {}", event.job_id, self.bus)
     }
 }
 
@@ -46,12 +37,15 @@ impl Publish for EventBridge {
     }
 
     async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
-        let what = self.what(event);
+        let what = format!("publish the event of job {} on bus {}", event.job_id, self.bus);
+        // ids, keys and sentence are bounded: far less than the 256 KB that an entry may have
+        let detail = serde_json::to_string(event)
+            .map_err(|e| Fault::permanent(Code::Internal, format!("failed to {what}: {e}")))?;
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
             .detail_type(DETAIL_TYPE)
-            .detail(detail(event, &what)?)
+            .detail(detail)
             .build();
         let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(&e, &what))?;
         // a refused entry comes with status 200
@@ -62,32 +56,12 @@ impl Publish for EventBridge {
     }
 }
 
-/// The event's JSON, small enough for one entry.
-fn detail(event: &TranscriptionCompleted, what: &str) -> Result<String, Fault> {
-    let fits = |json: &String| SOURCE.len() + DETAIL_TYPE.len() + json.len() <= MAX_ENTRY_BYTES;
-    let json = to_json(event, what)?;
-    if fits(&json) {
-        return Ok(json);
-    }
-    let mut shorter = event.clone();
-    if let Some(error) = &mut shorter.error {
-        error.message = error.message.chars().take(SHORT_MESSAGE_CHARS).collect();
-    }
-    Some(to_json(&shorter, what)?).filter(fits).ok_or_else(|| {
-        let size = format!("{} bytes are more than the {MAX_ENTRY_BYTES} of an event", json.len());
-        Fault::permanent(Code::Internal, format!("failed to {what}: {size}"))
-    })
-}
-
-fn to_json(event: &TranscriptionCompleted, what: &str) -> Result<String, Fault> {
-    serde_json::to_string(event).map_err(|e| Fault::permanent(Code::Internal, format!("failed to {what}: {e}")))
-}
-
 /// The fault of an entry that was not taken: transient unless its code clearly says otherwise.
 fn refused(entry: Option<&PutEventsResultEntry>, what: &str) -> Fault {
     let code = entry.and_then(PutEventsResultEntry::error_code).unwrap_or("no error code");
     let message = entry.and_then(PutEventsResultEntry::error_message).unwrap_or("no message");
-    match by_code(code, None, format!("failed to {what}: {code}: {message}")) {
+    tracing::info!(code, answer = message, "EventBridge refused to {what}");
+    match by_code(code, None, format!("failed to {what}: {code}")) {
         Fault::Permanent(problem)
             if problem.code == Code::Internal
                 && !["Malformed", "Invalid", "Validation"].iter().any(|c| code.contains(c)) =>
@@ -102,7 +76,10 @@ fn refused(entry: Option<&PutEventsResultEntry>, what: &str) -> Fault {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use serde_json::json;
+
     use super::*;
+    use crate::app::aws::fake::{Answer, FakeAws};
     use crate::publish::log::tests::failed;
 
     fn entry(code: &str) -> PutEventsResultEntry {
@@ -120,17 +97,32 @@ mod tests {
         assert!(matches!(refused(None, "publish"), Fault::Transient(_)));
     }
 
-    #[test]
-    fn a_long_error_message_is_shortened_to_fit() {
-        let json = detail(&failed(&"x".repeat(MAX_ENTRY_BYTES)), "publish").unwrap();
-        let event: TranscriptionCompleted = serde_json::from_str(&json).unwrap();
-        assert_eq!(event.error.unwrap().message.len(), SHORT_MESSAGE_CHARS);
+    #[tokio::test]
+    async fn a_bus_is_asked_for_since_one_that_is_missing_swallows_events() {
+        let check = async |status, code: &str| {
+            let body = json!({ "__type": code, "message": "so it is", "Name": "hub" }).to_string();
+            let aws = FakeAws::new(move |request| {
+                assert_eq!(request.headers().get("x-amz-target"), Some("AWSEvents.DescribeEventBus"));
+                Answer::new(status, body.clone())
+            });
+            EventBridge::new(Client::new(&aws.config()), "hub").check().await
+        };
+        assert_eq!(check(200, "").await, Ok(None));
+        let missing = check(400, "ResourceNotFoundException").await;
+        assert!(matches!(&missing, Err(Fault::Permanent(p)) if p.code == Code::ObjectNotFound), "{missing:?}");
+        let refused = check(400, "AccessDeniedException").await.unwrap().unwrap();
+        assert!(refused.contains("hub") && refused.contains("events:DescribeEventBus"), "{refused}");
+        assert!(matches!(check(503, "InternalException").await, Err(Fault::Transient(_))));
     }
 
-    #[test]
-    fn an_event_that_cannot_fit_is_not_retried() {
-        let mut event = failed("short");
-        event.source_audio.key = "k".repeat(MAX_ENTRY_BYTES);
-        assert!(matches!(detail(&event, "publish"), Err(Fault::Permanent(_))));
+    #[tokio::test]
+    async fn the_largest_event_fits_an_entry() {
+        let aws = FakeAws::new(|_| Answer::new(200, r#"{"FailedEntryCount": 0, "Entries": []}"#));
+        let mut event = failed(&"\u{1}".repeat(2_000));
+        let id = "\u{1F600}".repeat(128);
+        (event.user_id, event.file_id, event.job_id) = (id.clone(), id.clone(), id);
+        event.source_audio.key = "\u{1}".repeat(1024);
+        EventBridge::new(Client::new(&aws.config()), "hub").publish(&event).await.unwrap();
+        assert!(aws.bodies().concat().len() < 256 * 1024 / 2);
     }
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageSystemAttributeName as Attribute;
+use futures_util::{StreamExt, stream};
 
-use super::Queue;
-use super::sqs::SqsQueue;
+use super::sqs::{self, MAX_BATCH, SqsQueue};
+use super::{Message, Queue};
 use crate::fault::sdk::classify;
 use crate::fault::{Code, Fault};
 use crate::job::message::{self, Identity, Intake};
 
-/// The most messages that one receive may bring.
-const BATCH: i32 = 10;
+/// So many requests are under way at a time: thousands of letters are to be moved before their visibility ends.
+const AT_ONCE: usize = 16;
 /// Long enough that SQS asks all its servers, which a short poll does not.
 const WAIT_SECS: i32 = 1;
 /// So many answers in a row without a new letter end a listing: one may be empty although there are letters.
@@ -116,16 +116,8 @@ impl DeadLetters {
     }
 
     async fn receive(&self, hold: Duration) -> Result<Vec<DeadLetter>, Fault> {
-        let answer = self
-            .client
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(BATCH)
+        let answer = sqs::receive(&self.client, &self.url, MAX_BATCH, hold)
             .wait_time_seconds(WAIT_SECS)
-            .visibility_timeout(i32::try_from(hold.as_secs()).unwrap_or(i32::MAX))
-            .message_system_attribute_names(Attribute::ApproximateReceiveCount)
-            .message_system_attribute_names(Attribute::SentTimestamp)
-            .message_system_attribute_names(Attribute::MessageGroupId)
             .message_attribute_names("All")
             .send()
             .await
@@ -135,12 +127,24 @@ impl DeadLetters {
 
     /// Lets others see the letters at once. One that cannot be released becomes visible by itself.
     pub async fn release<'a>(&self, letters: impl IntoIterator<Item = &'a DeadLetter>) {
-        for letter in letters {
+        let release = async |letter: &DeadLetter| {
             let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(0);
             if let Err(error) = request.receipt_handle(&letter.receipt).send().await {
                 let fault = classify(&error, &format!("release dead letter {}", letter.id));
                 tracing::warn!(%fault, "it becomes visible by itself");
             }
+        };
+        stream::iter(letters).for_each_concurrent(AT_ONCE, release).await;
+    }
+
+    /// How many letters may be moved at once: one on a FIFO queue, whose groups keep their order.
+    ///
+    /// # Errors
+    /// The job queue does not exist, refuses us or cannot be reached.
+    pub async fn at_once(&self) -> Result<usize, Fault> {
+        match &self.jobs {
+            Some(jobs) => Ok(if jobs.traits().await?.fifo { 1 } else { AT_ONCE }),
+            None => Ok(AT_ONCE),
         }
     }
 
@@ -170,16 +174,9 @@ impl DeadLetters {
     }
 }
 
-fn letter(message: aws_sdk_sqs::types::Message) -> Option<DeadLetter> {
-    let system = message.attributes.unwrap_or_default();
-    let attributes = message.message_attributes.unwrap_or_default().into_iter();
-    Some(DeadLetter {
-        receive_count: system.get(&Attribute::ApproximateReceiveCount).and_then(|n| n.parse().ok()).unwrap_or(1),
-        sent_at_ms: system.get(&Attribute::SentTimestamp).and_then(|n| n.parse().ok()).unwrap_or(0),
-        group: system.get(&Attribute::MessageGroupId).cloned(),
-        attributes: attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect(),
-        id: message.message_id?,
-        receipt: message.receipt_handle?,
-        body: message.body.unwrap_or_default(),
-    })
+fn letter(mut received: aws_sdk_sqs::types::Message) -> Option<DeadLetter> {
+    let attributes = received.message_attributes.take().unwrap_or_default().into_iter();
+    let attributes = attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect();
+    let Message { id, body, receipt, receive_count, sent_at_ms, group } = sqs::delivery(received)?;
+    Some(DeadLetter { id, body, receive_count, sent_at_ms, group, attributes, receipt })
 }

@@ -4,7 +4,7 @@
 //! with the process that holds it, so the work of a dead process is free at once, whatever visibility it had asked for.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use self::files::{lock, move_into, move_new, names};
+use self::files::{Listing, list, lock, move_into, move_new, stem};
 use super::{Message, Queue, QueueTraits};
 use crate::fault::{Code, Fault, Problem};
 
@@ -47,6 +47,8 @@ struct State {
     fresh: HashMap<String, (Look, Instant)>,
     /// Files that could not be taken, as the log was told once.
     refused: HashSet<String>,
+    /// What is no message, as the log was told once.
+    skipped: HashSet<String>,
     /// Receipts of deliveries that went to `failed`: their deletion has nothing left to do.
     buried: HashSet<String>,
 }
@@ -55,7 +57,9 @@ struct State {
 #[derive(Debug)]
 struct Lease {
     /// Holds the lock while it is open.
-    _file: File,
+    file: File,
+    /// As it was delivered: one that differs when its job ends was still being written.
+    look: Look,
     receipt: String,
     /// When we may deliver it again ourselves; the lock keeps others away until we end.
     not_before: Instant,
@@ -79,7 +83,7 @@ impl FolderQueue {
     /// Whether nothing waits in `inbox` and nobody works; files that are no messages do not count.
     pub fn is_empty(&self) -> bool {
         // in this order, as files travel from one to the other
-        ["inbox", "work"].iter().all(|part| names(&self.dir.join(part)).is_ok_and(|names| names.is_empty()))
+        ["inbox", "work"].iter().all(|part| list(&self.dir.join(part)).is_ok_and(|listing| listing.names.is_empty()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,7 +99,12 @@ impl FolderQueue {
     /// taken, such as one that we may not read, does not keep us from the others.
     fn scan(&self, max: usize, visibility: Duration) -> io::Result<Vec<Message>> {
         let mut state = self.state();
-        let (working, waiting) = (names(&self.dir.join("work"))?, names(&self.dir.join("inbox"))?);
+        let working = list(&self.dir.join("work"))?.names;
+        let Listing { names: waiting, skipped } = list(&self.dir.join("inbox"))?;
+        for what in skipped.difference(&state.skipped) {
+            tracing::warn!("{what} in {} is left alone", self.dir.join("inbox").display());
+        }
+        state.skipped = skipped;
         state.fresh.retain(|name, _| waiting.contains(name));
         state.refused.retain(|name| waiting.contains(name) || working.contains(name));
         let mut taken = Vec::new();
@@ -124,7 +133,7 @@ impl FolderQueue {
     fn reclaim(&self, state: &mut State, name: &str) -> io::Result<Option<File>> {
         match state.held.get(name) {
             Some(lease) if lease.not_before > Instant::now() => Ok(None),
-            Some(_) => Ok(state.held.remove(name).map(|lease| lease._file)),
+            Some(_) => Ok(state.held.remove(name).map(|lease| lease.file)),
             None => lock(&self.path("work", name)),
         }
     }
@@ -133,8 +142,7 @@ impl FolderQueue {
     fn claim(&self, state: &mut State, name: &str) -> io::Result<Option<File>> {
         let path = self.path("inbox", name);
         let Some(file) = lock(&path)? else { return Ok(None) };
-        let metadata = file.metadata()?;
-        if !is_whole(state, name, (metadata.len(), metadata.modified()?)) {
+        if !is_whole(state, name, look(&file.metadata()?)?) {
             return Ok(None);
         }
         // a namesake may be in work: this one waits for it
@@ -143,26 +151,25 @@ impl FolderQueue {
 
     /// Counts the delivery of a locked file in `work`; `None` once it was delivered too often.
     fn deliver(&self, state: &mut State, name: &str, file: File, visibility: Duration) -> io::Result<Option<Message>> {
-        let metadata = file.metadata()?;
-        let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let identity = format!("{name}\n{}\n{}", metadata.len(), modified.as_nanos());
+        let look = look(&file.metadata()?)?;
+        let modified = look.1.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let identity = format!("{name}\n{}\n{}", look.0, modified.as_nanos());
         let job_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, identity.as_bytes()).to_string();
-        let count_path = self.path(".state", &format!("{name}.json"));
-        let receive_count = files::count(&count_path, &job_id)?;
+        let receive_count = files::count(&self.count_path(name), &job_id)?;
         if receive_count > MAX_RECEIVE_COUNT {
             let message = format!("file {name} was taken {MAX_RECEIVE_COUNT} times and never finished");
             self.bury(name, &Problem { code: Code::RetriesExhausted, message })?;
             return Ok(None);
         }
         let receipt = Uuid::new_v4().to_string();
-        let lease = Lease { _file: file, receipt: receipt.clone(), not_before: Instant::now() + visibility };
+        let lease = Lease { file, look, receipt: receipt.clone(), not_before: Instant::now() + visibility };
         state.held.insert(name.to_owned(), lease);
         let body = json!({
             "job_id": job_id,
             "file_id": Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()),
             // where its producer put it: the store of a folder run finds it, although it lies in work while it is taken
             "s3_input_path": format!("s3://inbox/{name}"),
-            "s3_output_path": format!("s3://outbox/{name}.json"),
+            "s3_output_path": format!("s3://outbox/{}.json", stem(name)),
         });
         let sent_at_ms = i64::try_from(modified.as_millis()).unwrap_or(0);
         Ok(Some(Message {
@@ -179,12 +186,31 @@ impl FolderQueue {
     fn bury(&self, name: &str, reason: &Problem) -> io::Result<()> {
         let buried = move_into(&self.path("work", name), &self.dir.join("failed"), name)?;
         let report = json!({ "code": reason.code, "message": reason.message });
-        fs::write(self.path("failed", &format!("{buried}.error.json")), format!("{report:#}\n"))?;
+        fs::write(self.path("failed", &format!("{}.error.json", stem(&buried))), format!("{report:#}\n"))?;
         self.forget(name)
     }
 
     fn forget(&self, name: &str) -> io::Result<()> {
-        files::missing_is_fine(fs::remove_file(self.path(".state", &format!("{name}.json"))))
+        files::missing_is_fine(fs::remove_file(self.count_path(name)))
+    }
+
+    fn count_path(&self, name: &str) -> PathBuf {
+        self.path(".state", &format!("{}.json", stem(name)))
+    }
+
+    /// Whether the file was written to since it was delivered: what was made of it is not of the whole.
+    fn has_grown(&self, name: &str, lease: &Lease) -> bool {
+        // one that somebody took out of work is just as finished
+        fs::symlink_metadata(self.path("work", name)).and_then(|now| look(&now)).is_ok_and(|now| now != lease.look)
+    }
+
+    /// Puts a file that has grown back: as it is then, it is another job.
+    fn take_anew(&self, state: &mut State, name: &str) -> io::Result<()> {
+        tracing::warn!("file {name} was written to while its job ran: it is taken again once it is whole");
+        self.forget(name)?;
+        move_new(&self.path("work", name), &self.path("inbox", name))?;
+        state.held.remove(name);
+        Ok(())
     }
 
     fn fault(&self, verb: &str, error: &io::Error) -> Fault {
@@ -209,6 +235,10 @@ pub fn submit(folder: &Path, file: &Path) -> io::Result<PathBuf> {
     let placed = inbox.join(name);
     copy.persist_noclobber(&placed).map_err(|e| e.error)?;
     Ok(placed)
+}
+
+fn look(metadata: &Metadata) -> io::Result<Look> {
+    Ok((metadata.len(), metadata.modified()?))
 }
 
 /// Whether nobody is still copying the file.
@@ -262,8 +292,10 @@ impl Queue for FolderQueue {
         if state.buried.remove(&message.receipt) {
             return Ok(());
         }
-        if state.held.get(&message.id).is_none_or(|lease| lease.receipt != message.receipt) {
-            return Err(Fault::LeaseLost);
+        let lease = state.held.get(&message.id).filter(|lease| lease.receipt == message.receipt);
+        if self.has_grown(&message.id, lease.ok_or(Fault::LeaseLost)?) {
+            let back = self.take_anew(&mut state, &message.id);
+            return back.map_err(|e| self.fault(&format!("give back file {}", message.id), &e));
         }
         let moved = move_into(&self.path("work", &message.id), &self.dir.join("done"), &message.id).map(|_| ());
         // somebody took the file out of work: it is just as finished
@@ -276,10 +308,13 @@ impl Queue for FolderQueue {
 
     async fn dead_letter(&self, message: &Message, _body: &str, reason: &Problem) -> Result<(), Fault> {
         let mut state = self.state();
-        if state.held.get(&message.id).is_none_or(|lease| lease.receipt != message.receipt) {
-            return Err(Fault::LeaseLost);
-        }
-        self.bury(&message.id, reason).map_err(|e| self.fault(&format!("set aside file {}", message.id), &e))?;
+        let lease = state.held.get(&message.id).filter(|lease| lease.receipt == message.receipt);
+        let set_aside = if self.has_grown(&message.id, lease.ok_or(Fault::LeaseLost)?) {
+            self.take_anew(&mut state, &message.id)
+        } else {
+            self.bury(&message.id, reason)
+        };
+        set_aside.map_err(|e| self.fault(&format!("set aside file {}", message.id), &e))?;
         state.held.remove(&message.id);
         state.buried.insert(message.receipt.clone());
         Ok(())

@@ -15,6 +15,8 @@ pub struct State {
     pub bodies: HashMap<&'static str, String>,
     /// Answers every request with this status.
     pub status: Option<u16>,
+    /// Closes connections without an answer, as what is not there does.
+    pub is_away: bool,
     /// Accepts connections and never answers.
     pub hangs: bool,
     /// The only valid token's number; raise it to invalidate those handed out.
@@ -23,7 +25,7 @@ pub struct State {
     pub tokens_issued: u32,
     /// Requests that were refused with 401.
     pub refused: u32,
-    /// Requests that met `status` or `hangs`.
+    /// Requests that met `status`, `hangs` or `is_away`.
     pub failed: u32,
     /// GETs that were answered 200 or 404.
     pub answered: u32,
@@ -61,6 +63,10 @@ impl FakeImds {
                 Ok(n) if n > 0 => request.extend_from_slice(&chunk[..n]),
                 _ => return,
             }
+        }
+        if self.state().is_away {
+            self.state().failed += 1;
+            return;
         }
         let hangs = self.state().hangs;
         if hangs {

@@ -130,11 +130,40 @@ async fn off_ec2_it_runs_without_spot() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = Imds::new(Some(&endpoint)).unwrap();
+    let mut client = Imds::new(Some(&endpoint)).unwrap();
+    client.dmi = "/nonexistent".into();
     assert_eq!(client.instance_id().await, None);
     let drain = Drain::new(Duration::from_secs(1), Duration::from_secs(1));
     timeout(PATIENCE, watch(client, drain.clone(), settings(), Arc::default())).await.expect("the watcher gives up");
     assert!(drain.stopping().is_none());
+}
+
+#[tokio::test]
+async fn on_ec2_a_service_that_is_late_is_asked_again() {
+    let (imds, dmi) = (FakeImds::start().await, tempfile::tempdir().unwrap());
+    std::fs::write(dmi.path().join("board_asset_tag"), "i-0123456789abcdef0\n").unwrap();
+    imds.state().is_away = true;
+    let mut client = Imds::new(Some(&imds.endpoint)).unwrap();
+    (client.dmi, client.probe_every) = (dmi.path().to_owned(), Duration::from_millis(5));
+    let drain = Drain::new(Duration::from_secs(300), Duration::from_secs(30));
+    tokio::spawn(watch(client, drain.clone(), settings(), Arc::default()));
+    // each probe asks twice: it was given up once, and is asked again
+    until("a second round of probes", || imds.state().failed > 2 * PROBES).await;
+    imds.state().bodies.insert(INSTANCE_ACTION, TERMINATE.into());
+    imds.state().is_away = false;
+    timeout(PATIENCE, drain.stop().cancelled()).await.unwrap();
+}
+
+#[test]
+fn a_machine_says_whether_it_is_an_instance() {
+    let says = |file: &str, text: &str| {
+        let dmi = tempfile::tempdir().unwrap();
+        std::fs::write(dmi.path().join(file), text).unwrap();
+        Imds { dmi: dmi.path().to_owned(), ..Imds::new(Some("http://127.0.0.1:1")).unwrap() }.is_on_ec2()
+    };
+    assert!(says("board_asset_tag", "i-0123456789abcdef0\n"));
+    assert!(says("sys_vendor", "Amazon EC2\n") && says("bios_version", "4.11.amazon\n"));
+    assert!(!says("sys_vendor", "QEMU\n") && !says("board_asset_tag", "\n"));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use transcription_worker::transcript::json::parse;
 use crate::resume::{number, sentences};
 use crate::rig::{Rig, assert_valid, scratch, scripted_engine, speech, wait_until};
 use crate::running::Running;
-use crate::wire::{Wire, answer, request};
+use crate::wire::{Wire, answer, download, look, request};
 
 /// Where the job's objects are.
 const FOLDER: &str = "u1/file-talk/";
@@ -168,8 +168,8 @@ impl Killing {
     async fn kill_at(&self, step: Step) -> f64 {
         let (input, output) = (self.rig.audio_bucket(), self.rig.output_bucket());
         match step {
-            Received => self.wire.will(request(format!("HEAD /{input}/"))),
-            Fetching => self.wire.will(answer(format!("GET /{input}/")).after_bytes(self.audio.len() / 2)),
+            Received => self.wire.will(look(&input)),
+            Fetching => self.wire.will(download(&input).after_bytes(self.audio.len() / 2)),
             Decoding | Inferring => {}
             Checkpointing => self.wire.will(request(format!("PUT /{output}/{FOLDER}.checkpoint/"))),
             Writing(extension) => self.wire.will(request(format!("PUT /{output}/{FOLDER}transcript.{extension}?"))),

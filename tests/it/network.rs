@@ -16,7 +16,7 @@ use transcription_worker::objects::{Condition, Location, Objects};
 use crate::resume::{number, sentences};
 use crate::rig::{Rig, scripted_engine, speech, wait_until};
 use crate::running::Running;
-use crate::wire::{Trouble, Wire, answer, request};
+use crate::wire::{Trouble, Wire, answer, download, look, request};
 
 /// A rig in whose queue the job `talk` waits, and a wire to it.
 async fn job_behind_a_wire(audio: Vec<u8>) -> (Rig, Wire) {
@@ -60,7 +60,7 @@ fn count(worker: &Running, text: &str) -> usize {
 #[tokio::test]
 async fn a_download_that_is_cut_is_resumed_where_it_was_cut() {
     let (rig, wire) = job_behind_a_wire(speech("wav")).await;
-    wire.will(answer(format!("GET /{}/", rig.audio_bucket())).after_bytes(50_000).cut().times(2));
+    wire.will(download(&rig.audio_bucket()).after_bytes(50_000).cut().times(2));
     let mut worker = Running::start(&mut worker(&rig, &wire));
     assert_done_once(&rig).await;
     wire.hits(2).await;
@@ -89,8 +89,8 @@ async fn a_connection_that_stalls_is_given_up_and_the_job_done_all_the_same() {
     let audio = speech("wav").len();
     let stalls: [fn(&Rig) -> Trouble; 7] = [
         |_| request("AmazonSQS.ReceiveMessage"),
-        |rig| request(format!("HEAD /{}/", rig.audio_bucket())),
-        |rig| answer(format!("GET /{}/", rig.audio_bucket())),
+        |rig| look(&rig.audio_bucket()),
+        |rig| download(&rig.audio_bucket()),
         // it arrives, and no one is told: it must be removed all the same
         |rig| answer(format!("PUT /{}/u1/file-talk/.started/", rig.output_bucket())),
         |rig| request(format!("PUT /{}/u1/file-talk/transcript.txt", rig.output_bucket())),
@@ -111,7 +111,7 @@ async fn a_connection_that_stalls_is_given_up_and_the_job_done_all_the_same() {
     });
     let midway = async {
         let (rig, wire) = job_behind_a_wire(speech("wav")).await;
-        one(answer(format!("GET /{}/", rig.audio_bucket())).after_bytes(audio / 2), rig, wire).await;
+        one(download(&rig.audio_bucket()).after_bytes(audio / 2), rig, wire).await;
     };
     tokio::join!(join_all(all), midway);
 }

@@ -157,7 +157,7 @@ async fn a_bucket_in_another_region_is_named_with_both_regions() {
 
 #[tokio::test]
 async fn a_look_refused_without_a_reason_is_not_the_jobs_end() {
-    // the answer to expired credentials: HEAD has no body to say so in
+    // AWS names a code in each refusal: this one comes from somewhere on the way
     let fault = behind("400 Bad Request").head(&Location::new("b", "k")).await.unwrap_err();
     assert!(matches!(&fault, Fault::Transient(p) if p.code == Code::ServiceUnavailable), "{fault}");
 }

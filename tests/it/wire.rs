@@ -27,6 +27,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// What befalls requests that mention a text in their head, or the answers to them.
 pub struct Trouble {
     about: String,
+    beside: &'static str,
     side: Side,
     after_bytes: usize,
     how: How,
@@ -48,12 +49,23 @@ enum How {
 
 /// The next request that mentions `about` stalls before its first byte arrives, for ever.
 pub fn request(about: impl Into<String>) -> Trouble {
-    Trouble { about: about.into(), side: Side::Request, after_bytes: 0, how: How::Stall, times: 1 }
+    Trouble { about: about.into(), beside: "", side: Side::Request, after_bytes: 0, how: How::Stall, times: 1 }
 }
 
 /// The next request that mentions `about` arrives; its answer stalls before its first byte.
 pub fn answer(about: impl Into<String>) -> Trouble {
     Trouble { side: Side::Answer, ..request(about) }
+}
+
+/// The next look at an object of this bucket stalls before its first byte arrives.
+pub fn look(bucket: &str) -> Trouble {
+    Trouble { beside: "bytes=0-0", ..request(format!("GET /{bucket}/")) }
+}
+
+/// The answer to the next download from this bucket stalls before its first byte.
+pub fn download(bucket: &str) -> Trouble {
+    // what is downloaded was looked at, and must not have changed
+    Trouble { beside: "if-match: ", ..answer(format!("GET /{bucket}/")) }
 }
 
 impl Trouble {
@@ -218,7 +230,8 @@ impl Relay {
     fn fates(&self, head: &str) -> Fates {
         let mut fates = Fates::default();
         let mut troubles = self.troubles.lock().unwrap();
-        for trouble in troubles.iter_mut().filter(|trouble| trouble.times > 0 && head.contains(&trouble.about)) {
+        let meant = |trouble: &&mut Trouble| head.contains(&trouble.about) && head.contains(trouble.beside);
+        for trouble in troubles.iter_mut().filter(|trouble| trouble.times > 0).filter(meant) {
             trouble.times -= 1;
             fates[trouble.side as usize] = Some((trouble.after_bytes, trouble.how));
         }

@@ -69,6 +69,12 @@ impl FakeAws {
         asked.iter().map(|request| request.headers().get(name).map(str::to_owned)).collect()
     }
 
+    /// The bodies of the requests so far.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().map(|request| request.body().bytes().unwrap_or_default().to_vec()).collect()
+    }
+
     /// The methods of the requests so far.
     pub fn methods(&self) -> Vec<String> {
         self.asked.lock().unwrap().iter().map(|request| request.method().to_owned()).collect()

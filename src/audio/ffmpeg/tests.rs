@@ -30,6 +30,9 @@ fn script(folder: &tempfile::TempDir, lines: &str) -> PathBuf {
     path
 }
 
+/// Begins mono audio of 16 kHz.
+const HEADER: &str = r"printf '.snd\000\000\000\030\377\377\377\377\000\000\000\006\000\000\076\200\000\000\000\001'";
+
 fn installed() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join("ffmpeg")).find(|path| path.is_file())
@@ -66,10 +69,30 @@ fn a_playlist_is_not_followed() {
 #[test]
 fn a_child_that_never_ends_is_stopped_at_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let header = r"printf '.snd\000\000\000\030\377\377\377\377\000\000\000\006\000\000\076\200\000\000\000\001'";
-    let program = script(&folder, &format!("{header}\nexec cat /dev/zero"));
+    let program = script(&folder, &format!("{HEADER}\nexec cat /dev/zero"));
     let fault = read(&program, &sun_audio()).0.unwrap_err();
     assert_eq!(fault.problem().map(|p| p.code), Some(Code::AudioTooLong), "{fault}");
+}
+
+#[test]
+fn a_child_that_is_killed_says_nothing_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    // before the first sample, and after two seconds of them
+    for lines in ["kill -9 $$".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nkill -TERM $$")] {
+        let (outcome, _) = read(&script(&folder, &lines), &sun_audio());
+        assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("signal")), "{outcome:?}");
+    }
+    // its own exit is evidence
+    let (outcome, _) = read(&script(&folder, &format!("{HEADER}\nhead -c 128000 /dev/zero\nexit 1")), &sun_audio());
+    assert_eq!(outcome.unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn signals_to_our_process_group_are_not_for_the_child() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "read -r pid _ _ _ group _ < /proc/$$/stat; [ $pid = $group ] && echo 'by itself' >&2; exit 1";
+    let fault = read(&script(&folder, lines), &sun_audio()).0.unwrap_err();
+    assert!(fault.to_string().contains("by itself"), "{fault}");
 }
 
 #[test]

@@ -55,8 +55,7 @@ pub struct PlainJob {
     /// `s3://bucket/key.json` for the JSON; the other renditions lie beside it under the same stem.
     #[schemars(regex(pattern = r"^s3://[^/]+/(.*/)?[^/]+\.json$"))]
     pub s3_output_path: Option<String>,
-    /// Spoken language: a code (`en`, `eng`), a tag (`en-US`), an English name (`english`), or `auto` to detect it. Empty is
-    /// the same as absent.
+    /// Spoken language: a code (`en`, `eng`), a tag (`en-US`), a name (`english`), or `auto`. Empty is the same as absent.
     pub language: Option<String>,
     /// Transcribe, or translate to English.
     pub task: Option<Task>,

@@ -138,3 +138,24 @@ async fn a_small_object_is_read_whole_up_to_its_limit() {
     assert_eq!(objects.read(&at, 5).await.unwrap().unwrap().body, "12345");
     assert_eq!(code(&objects.read(&at, 4).await.unwrap_err()), Code::ObjectTooLarge);
 }
+
+#[tokio::test]
+async fn a_write_on_a_condition_replaces_nothing_that_was_not_meant() {
+    let (root, objects) = folder();
+    let at = Location::new("outbox", "u/f/transcript.json");
+    let write = async |body: &str, condition: &Condition| {
+        objects.put(&at, Bytes::copy_from_slice(body.as_bytes()), "text/plain", condition).await
+    };
+    let unchanged = |etag: &str| Condition::Unchanged(etag.to_owned());
+    let refused = |put: Result<String, Fault>| matches!(put, Err(Fault::Transient(p)) if p.code == Code::ObjectChanged);
+
+    assert!(refused(write("x", &unchanged("e")).await), "there is nothing to replace");
+    let first = write("first", &Condition::Absent).await.unwrap();
+    assert!(refused(write("x", &Condition::Absent).await));
+    let second = write("second", &unchanged(&first)).await.unwrap();
+    assert!(refused(write("x", &unchanged(&first)).await));
+    let found = objects.read(&at, 10).await.unwrap().unwrap();
+    assert_eq!((found.body, found.etag), (Bytes::from("second"), second));
+    let left: Vec<_> = fs::read_dir(root.path().join("outbox/u/f")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["transcript.json"], "no part of what was refused");
+}

@@ -1,5 +1,6 @@
 //! Locks, renames that replace nothing, and the counts of deliveries.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -8,9 +9,13 @@ use std::path::Path;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// How browsers and copying programs name what is not whole yet.
 const PARTIAL: [&str; 5] = [".part", ".partial", ".tmp", ".crdownload", "~"];
+
+/// Bytes of a name to which the longest ending, `.amazon.json`, can be put.
+const MAX_STEM_BYTES: usize = 240;
 
 /// How often a file was delivered; of another file of the same name when `job_id` differs.
 #[derive(Serialize, Deserialize)]
@@ -24,22 +29,46 @@ fn is_message(name: &str) -> bool {
     !name.starts_with('.') && !PARTIAL.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
 }
 
-/// The names of the messages in a folder, sorted: plain files with a UTF-8 name.
-pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// What lies in a folder.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Names of the messages, sorted: plain files with a UTF-8 name.
+    pub(super) names: Vec<String>,
+    /// What somebody may take for a message and is none. Hidden and unfinished files are not.
+    pub(super) skipped: HashSet<String>,
+}
+
+pub(super) fn list(dir: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         // a file may leave between the listing and the question
-        let plain = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if let Ok(name) = entry.file_name().into_string()
-            && plain
-            && is_message(&name)
-        {
-            names.push(name);
+        let Ok(kind) = entry.file_type() else { continue };
+        match entry.file_name().into_string() {
+            Ok(name) if !is_message(&name) => {}
+            Ok(name) if kind.is_file() => listing.names.push(name),
+            Ok(name) if kind.is_dir() => drop(listing.skipped.insert(format!("the folder {name}"))),
+            Ok(name) if kind.is_symlink() => drop(listing.skipped.insert(format!("the link {name}"))),
+            Ok(name) => drop(listing.skipped.insert(format!("{name}, which is no plain file,"))),
+            Err(name) => drop(listing.skipped.insert(format!("{}, whose name is not UTF-8,", name.display()))),
         }
     }
-    names.sort();
-    Ok(names)
+    listing.names.sort();
+    Ok(listing)
+}
+
+/// What the names of things made of a file begin with: its own name, or the beginning of it and a digest where their
+/// endings would not fit into the 255 bytes of a name.
+pub(super) fn stem(name: &str) -> String {
+    if name.len() <= MAX_STEM_BYTES {
+        return name.to_owned();
+    }
+    let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).simple().to_string();
+    format!("{}-{digest}", cut(name, MAX_STEM_BYTES - 1 - digest.len()))
+}
+
+fn cut(text: &str, max_bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(max_bytes)).unwrap_or(text)
 }
 
 /// The open file with its lock, unless somebody else holds it or the file has left this path.
@@ -75,9 +104,10 @@ pub(super) fn move_new(from: &Path, to: &Path) -> io::Result<bool> {
 /// Moves a file into a folder under its name, or `name-2.ext` and so on where that is taken; answers with the name.
 pub(super) fn move_into(from: &Path, dir: &Path, name: &str) -> io::Result<String> {
     let (stem, extension) = match name.rsplit_once('.') {
-        Some((stem, extension)) => (stem, format!(".{extension}")),
-        None => (name, String::new()),
+        Some((stem, extension)) if extension.len() < MAX_STEM_BYTES / 2 => (stem, format!(".{extension}")),
+        _ => (name, String::new()),
     };
+    let stem = cut(stem, MAX_STEM_BYTES - extension.len());
     let mut free = name.to_owned();
     for number in 2_u64.. {
         if move_new(from, &dir.join(&free))? {

@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::ffi::OsStrExt;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -108,6 +110,70 @@ async fn a_file_that_is_still_being_copied_is_left_alone() {
         sleep(SETTLED_BETWEEN).await;
     }
     assert_eq!(queue.scan(10, VISIBILITY).unwrap().len(), 1);
+}
+
+fn append(dir: &TempDir, path: &str) {
+    let mut file = File::options().append(true).open(dir.path().join(path)).unwrap();
+    io::Write::write_all(&mut file, b"more").unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(30)).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_grew_while_its_job_ran_is_another_job() {
+    let (dir, queue) = folder();
+    put(&dir, "talk.wav");
+    let first = take_one(&queue).await;
+    append(&dir, "work/talk.wav");
+    queue.delete(&first).await.unwrap();
+    assert!(exists(&dir, "inbox/talk.wav") && !exists(&dir, "done/talk.wav"));
+    let second = take_one(&queue).await;
+    assert_ne!(second.body, first.body);
+    assert_eq!(second.receive_count, 1);
+    // nor is it broken by what it was then
+    append(&dir, "work/talk.wav");
+    queue.dead_letter(&second, "", &problem()).await.unwrap();
+    queue.delete(&second).await.unwrap();
+    assert!(!exists(&dir, "failed/talk.wav"));
+    let third = take_one(&queue).await;
+    queue.delete(&third).await.unwrap();
+    assert!(exists(&dir, "done/talk.wav") && queue.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_names_are_names_too() {
+    let (dir, queue) = folder();
+    for length in [240, 251, 255] {
+        // two of them that differ only where a shortened name would end
+        let names = ["a", "b"].map(|end| format!("{}{end}.wav", "ü".repeat((length - 5) / 2)));
+        let mut outputs = HashSet::new();
+        for name in &names {
+            put(&dir, name);
+            let message = take_one(&queue).await;
+            let body: serde_json::Value = serde_json::from_str(&message.body).unwrap();
+            let output = body["s3_output_path"].as_str().unwrap().strip_prefix("s3://outbox/").unwrap().to_owned();
+            assert!(output.strip_suffix(".json").unwrap().len() + ".amazon.json".len() <= 255, "{output}");
+            assert!(outputs.insert(output));
+            queue.dead_letter(&message, "", &problem()).await.unwrap();
+        }
+        put(&dir, &names[0]);
+        let again = take_one(&queue).await;
+        queue.dead_letter(&again, "", &problem()).await.unwrap();
+    }
+    assert_eq!(fs::read_dir(dir.path().join("failed")).unwrap().count(), 2 * 9, "each with its reason");
+}
+
+#[test]
+fn what_is_no_message_is_named_and_what_is_unfinished_is_not() {
+    let (dir, _) = folder();
+    for name in [".hidden", "a.part", "talk.wav"] {
+        put(&dir, name);
+    }
+    let inbox = dir.path().join("inbox");
+    fs::create_dir(inbox.join("more")).unwrap();
+    std::os::unix::fs::symlink("/tmp", inbox.join("link.wav")).unwrap();
+    fs::write(inbox.join(std::ffi::OsStr::from_bytes(b"\xff.wav")), "audio").unwrap();
+    let Listing { names, skipped } = list(&inbox).unwrap();
+    assert_eq!((names, skipped.len()), (vec!["talk.wav".to_owned()], 3), "{skipped:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,7 +41,7 @@ async fn fifo_takes_one() {
 
 #[tokio::test(start_paused = true)]
 async fn two_messages_of_one_group_are_never_handled_at_once() {
-    // a queue that is no FIFO queue hands both out at once, as SQS does after a lease was lost
+    // SQS hands both out at once after a lease was lost
     let queue = standard();
     queue.put("work 100 first", Some("a"));
     queue.put("work 100 second", Some("a"));
