@@ -12,7 +12,6 @@ pub struct MemoryBus {
 }
 
 impl MemoryBus {
-
     /// What was accepted about one job.
     pub fn about(&self, job_id: &str) -> Vec<TranscriptionCompleted> {
         self.events.lock().unwrap().iter().filter(|event| event.job_id == job_id).cloned().collect()

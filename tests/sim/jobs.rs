@@ -51,12 +51,11 @@ pub struct Job {
     pub json: Option<Location>,
 }
 
-/// A message, and the numbers of its jobs.
+/// A message.
 #[derive(Debug, Clone)]
 pub struct Sending {
     pub at: Duration,
     pub body: String,
-    pub jobs: Vec<usize>,
 }
 
 /// An object that is there from `at` on.
@@ -92,7 +91,7 @@ impl Jobs {
     pub fn of(seed: u64, span: Duration, kills_workers: bool) -> Self {
         let mut chance = Chance::of(seed, "jobs");
         let mut jobs = Self::default();
-        let size = chance.pick(&[2, 4, 8, 16]);
+        let size = chance.pick(&[3, 8, 20, 40]);
         for number in 0..chance.number(1..size + 1) {
             let at = chance.secs(0.0..span.as_secs_f64());
             jobs.message(&mut chance, number, at, kills_workers);
@@ -128,7 +127,7 @@ impl Jobs {
         let windows = match chance.number(0..4) {
             0 => chance.number(1..3),
             1 | 2 => chance.number(3..15),
-            _ => chance.number(15..60),
+            _ => chance.number(15..120),
         };
         let key = format!("uploads/u{number}/f{number}/talk.mp3");
         let source = Location::new("uploads", &key);
@@ -197,15 +196,14 @@ impl Jobs {
                 json: None,
             });
         }
-        self.by_body.insert(body.clone(), numbers.clone());
-        self.sendings.push(Sending { at, body, jobs: numbers });
+        self.by_body.insert(body.clone(), numbers);
+        self.sendings.push(Sending { at, body });
     }
 
     fn send(&mut self, at: Duration, body: &Value, scripts: &[Script]) {
         let body = body.to_string();
-        if let Some(jobs) = self.by_body.get(&body) {
-            self.sendings.push(Sending { at, jobs: jobs.clone(), body });
-            return;
+        if self.by_body.contains_key(&body) {
+            return self.sendings.push(Sending { at, body });
         }
         let Ok(Intake::Jobs { jobs, .. }) = message::read(&body) else { panic!("no job: {body}") };
         let store = store(Arc::default());
@@ -224,8 +222,8 @@ impl Jobs {
             let Script { number, audio, windows } = *script;
             self.jobs.push(Job { id: job.id.clone(), number, audio, windows, outcome, json: Some(json) });
         }
-        self.by_body.insert(body.clone(), numbers.clone());
-        self.sendings.push(Sending { at, body, jobs: numbers });
+        self.by_body.insert(body.clone(), numbers);
+        self.sendings.push(Sending { at, body });
     }
 }
 

@@ -22,13 +22,20 @@ pub struct Delivery {
     pub life: String,
     pub message_id: String,
     pub body: String,
-    pub receive_count: u32,
     pub handed_over: Instant,
     until: Instant,
     /// The worker has it.
     pub received: bool,
-    /// The worker has said what becomes of the message.
-    pub settled: Option<Settled>,
+    /// What the worker has said becomes of the message, and when.
+    pub settled: Option<(Settled, Instant)>,
+}
+
+impl Delivery {
+    /// Until when its worker could think that the message was its own.
+    pub fn ended(&self, ledger: &Ledger) -> Instant {
+        let ends = [self.settled.map(|(_, at)| at), ledger.end_of(&self.life)];
+        ends.into_iter().flatten().fold(self.until, Instant::min)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +74,6 @@ impl Ledger {
             life: life.to_owned(),
             message_id: message.id.clone(),
             body: message.body.clone(),
-            receive_count: message.receive_count,
             handed_over: Instant::now(),
             until,
             received: false,
@@ -83,7 +89,7 @@ impl Ledger {
     pub fn extends(&self, wire: &Wire, message: &Message, visibility: Duration) {
         self.only_in_time(wire, message, "extends");
         if visibility != wire.world.plan.visibility {
-            self.with(message, |delivery| delivery.settled = Some(Settled::Back(visibility)));
+            self.with(message, |delivery| delivery.settled = Some((Settled::Back(visibility), Instant::now())));
         }
     }
 
@@ -98,7 +104,7 @@ impl Ledger {
     /// Nothing is deleted before store and event.
     pub fn deletes(&self, wire: &Wire, message: &Message) {
         self.only_in_time(wire, message, "deletes");
-        self.with(message, |delivery| delivery.settled = Some(Settled::Deleted));
+        self.with(message, |delivery| delivery.settled = Some((Settled::Deleted, Instant::now())));
         let world = &wire.world;
         for job in world.jobs.of_body(&message.body).iter().map(|job| &world.jobs.jobs[*job]) {
             let told = world.bus.about(&job.id);
@@ -134,6 +140,16 @@ impl Ledger {
     /// A call did not go as calls go.
     pub fn unlucky(&self, what: &str) {
         self.books().unlucky.insert(what.to_owned());
+    }
+
+    /// Whether two workers held messages of this job at once.
+    pub fn was_contested(&self, world: &World, job: usize) -> bool {
+        let deliveries = self.deliveries();
+        let of_job: Vec<_> = deliveries.iter().filter(|one| world.jobs.of_body(&one.body).contains(&job)).collect();
+        let spans = of_job.iter().map(|one| (one.handed_over, one.ended(self)));
+        let mut spans: Vec<_> = spans.filter(|(from, until)| until > from).collect();
+        spans.sort_unstable();
+        spans.windows(2).any(|pair| pair[1].0 < pair[0].1)
     }
 
     /// Whether every call about this object went as calls go.

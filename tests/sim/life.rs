@@ -1,11 +1,15 @@
 //! The life of one worker: built as `app::daemon` builds it, with the world for its places.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use clap::Parser;
 use tokio::time::{Instant, sleep};
+use transcription_worker::app::places::Places;
+use transcription_worker::app::proof;
 use transcription_worker::audio::AudioOptions;
 use transcription_worker::backoff::Backoff;
+use transcription_worker::config::PlacesConfig;
 use transcription_worker::counts::Counts;
 use transcription_worker::drain::{Drain, Reason};
 use transcription_worker::health::Health;
@@ -59,6 +63,10 @@ pub async fn lives(world: Arc<World>, number: usize, over: Drain) {
         };
         wire.cut();
         wire.note(format_args!("ended: {ended}"));
+        let machine = wire.machine();
+        if ended.starts_with("sick") && machine.is_sound() && world.is_healthy() {
+            world.ledger.violated(format!("{} is called {ended} and nothing ails it", wire.life));
+        }
         if over.stop().is_cancelled() {
             return;
         }
@@ -103,13 +111,22 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         timeout_factor: 1.0,
         recycle_after_windows: 500,
     });
+    let engines = engines.collect();
+    let start = async {
+        let (queue, objects, publisher) = (wire.clone(), wire.clone(), wire.clone());
+        let places = Places { queue, objects, publisher, folder: None };
+        proof::prove(&places, places_config(), &wire.life, health.patience())
+            .await
+            .map_err(|it| it.message().to_owned())?;
+        Transcriber::start(engines, health.clone()).await
+    };
     let transcriber = tokio::select! {
         biased;
-        () = drain.stop().cancelled() => return "stopped before it was ready".to_owned(),
-        started = Transcriber::start(engines.collect(), health.clone()) => match started {
+        started = start => match started {
             Ok(transcriber) => Arc::new(transcriber),
             Err(reason) => return reason,
         },
+        () = drain.stop().cancelled() => return "stopped before it was ready".to_owned(),
     };
     let model = Model {
         name: "script".to_owned(),
@@ -146,6 +163,20 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         Ok(ended) => ended.to_string(),
         Err(fault) => fault.to_string(),
     }
+}
+
+/// The settings of the worker's own places, as [`jobs::store`] has them.
+fn places_config() -> &'static PlacesConfig {
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        places: PlacesConfig,
+    }
+    static CONFIG: OnceLock<PlacesConfig> = OnceLock::new();
+    CONFIG.get_or_init(|| {
+        let flags = ["sim", "--queue-url", "jobs", "--output-bucket", "transcripts", "--output-prefix", "out/"];
+        Flags::parse_from(flags).places
+    })
 }
 
 fn defaults() -> Defaults {

@@ -5,6 +5,7 @@
 mod audio;
 mod bus;
 mod chance;
+mod conformance;
 mod engine;
 mod jobs;
 mod ledger;

@@ -27,11 +27,6 @@ impl MemoryObjects {
         self.objects.lock().unwrap().get(&at.to_string()).cloned()
     }
 
-    /// The addresses of all objects, in order.
-    pub fn addresses(&self) -> Vec<String> {
-        self.objects.lock().unwrap().keys().cloned().collect()
-    }
-
     fn found(&self, at: &Location) -> Result<Bytes, Fault> {
         let missing = || Fault::permanent(Code::ObjectNotFound, format!("{at} does not exist"));
         self.get_now(at).ok_or_else(missing)

@@ -81,7 +81,7 @@ pub enum Way {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut chance = Chance::of(seed, "plan");
-        let calm_from = chance.secs(300.0..2400.0);
+        let calm_from = chance.secs(300.0..6000.0);
         let kills_workers = chance.one_in(8);
         let count = chance.pick(&[1, 1, 2, 2, 3, 4]);
         let machines = (0..count).map(|_| Machine::draw(&mut chance, calm_from)).collect();
@@ -120,6 +120,13 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Its engines are never sick.
+    pub fn is_sound(&self) -> bool {
+        self.engines.iter().all(|engine| engine.temper == Temper::Well)
+    }
+}
+
 impl Engine {
     fn draw(chance: &mut Chance, calm_from: Duration) -> Self {
         let tempers = [Temper::Failing, Temper::Dying, Temper::Absent, Temper::Hanging];
@@ -143,6 +150,6 @@ impl End {
             6 => Way::Sigterm,
             _ => Way::Hibernation,
         };
-        Self { way, after: chance.secs(1.0..600.0), pause: chance.secs(1.0..60.0) }
+        Self { way, after: chance.secs(1.0..900.0), pause: chance.secs(1.0..60.0) }
     }
 }

@@ -4,8 +4,12 @@ use std::env;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use transcription_worker::queue::QueueTraits;
+
+use crate::conformance;
+use crate::queue::{MemoryQueue, Rules};
 use crate::run::{Report, run};
 
 /// In `make test`.
@@ -14,6 +18,14 @@ const SHORT: u64 = 300;
 #[test]
 fn every_job_ends_well_whatever_befalls_its_workers() {
     all(0..SHORT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_in_memory_does_what_sqs_does() {
+    let rules = Rules { poll: Duration::from_secs(1), ..Rules::default() };
+    let traits = QueueTraits { max_receive_count: Some(conformance::MAX_RECEIVES), ..QueueTraits::default() };
+    let queue = MemoryQueue::with(traits, rules);
+    conformance::hold(&*queue, async || queue.dead()).await;
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What must hold of a world that is over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use transcription_worker::fault::Code;
@@ -7,17 +8,20 @@ use transcription_worker::publish::Status;
 use transcription_worker::transcript::json;
 
 use crate::jobs::{Audio, Job, Outcome};
-use crate::ledger::Settled;
+use crate::ledger::{Delivery, Hearing, Settled};
 use crate::world::World;
 
 /// Receives of a message that no interruption explains.
 const CHARGED_AT_MOST: usize = 3;
+/// A finished window waits for those before it, one of which may hang, and its checkpoint for its turn.
+const UNSAVED_AT_MOST: Duration = Duration::from_secs(90);
 
 pub fn judge(world: &World) {
     for job in &world.jobs.jobs {
         ends(world, job);
     }
     receives(world);
+    repeats(world);
     leftovers(world);
 }
 
@@ -72,7 +76,7 @@ fn receives(world: &World) {
         let charged: Vec<_> = deliveries
             .iter()
             .filter(|delivery| delivery.message_id == id)
-            .filter(|delivery| matches!(delivery.settled, Some(Settled::Back(wait)) if wait > Duration::ZERO))
+            .filter(|delivery| matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO))
             .collect();
         if charged.len() > CHARGED_AT_MOST {
             world.ledger.violated(format!("{id} was put off {} times: {:?}", charged.len(), charged.first()));
@@ -80,12 +84,42 @@ fn receives(world: &World) {
     }
 }
 
-/// Nothing of the workers' bookkeeping stays.
+/// After an interruption only windows in lanes are heard again, and those since the last checkpoint.
+fn repeats(world: &World) {
+    let Some(every) = world.plan.checkpoint_every else { return };
+    let ledger = &world.ledger;
+    let deliveries = ledger.deliveries();
+    let mut heard: BTreeMap<(u32, u32), Hearing> = BTreeMap::new();
+    for hearing in ledger.hearings() {
+        let Some(before) = heard.insert((hearing.number, hearing.window), hearing.clone()) else { continue };
+        let Some(job) = world.jobs.jobs.iter().position(|job| job.number == hearing.number) else { continue };
+        let is_this = |one: &&Delivery| {
+            one.life == before.life
+                && world.jobs.of_body(&one.body).contains(&job)
+                && (one.handed_over..=one.ended(ledger)).contains(&before.at)
+        };
+        let Some(attempt) = deliveries.iter().find(is_this) else { continue };
+        let old = attempt.ended(ledger).duration_since(before.at);
+        if old > every + UNSAVED_AT_MOST && ledger.was_lucky("/.checkpoint/") && !ledger.was_contested(world, job) {
+            let Hearing { life, number, window, .. } = hearing;
+            ledger.violated(format!(
+                "{life} hears job{number} part{window} again, heard {} s before the end",
+                old.as_secs()
+            ));
+        }
+    }
+}
+
+/// Nothing of the workers' bookkeeping stays, but the marker of a job over which too many died.
 fn leftovers(world: &World) {
-    for address in world.objects.addresses() {
-        let is_bookkeeping = ["/.checkpoint/", "/.started/", "/.check/"].iter().any(|folder| address.contains(folder));
-        if is_bookkeeping && world.ledger.was_lucky(&address) {
-            world.ledger.violated(format!("{address} is left"));
+    for (number, job) in world.jobs.jobs.iter().enumerate() {
+        let Some(json) = job.json.as_ref().filter(|_| job.audio != Audio::KillsWorkers) else { continue };
+        for folder in [".checkpoint", ".started"] {
+            let at = json.sibling(&format!("{folder}/{}.json", job.id));
+            let is_left = world.objects.get_now(&at).is_some();
+            if is_left && world.ledger.was_lucky(&at.to_string()) && !world.ledger.was_contested(world, number) {
+                world.ledger.violated(format!("{at} is left"));
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ pub struct Weather {
 impl Weather {
     pub fn of(seed: u64, machines: usize, calm_from: Duration) -> Self {
         let mut chance = Chance::of(seed, "weather");
-        let fronts = if chance.one_in(4) { 0 } else { chance.number(0..4) };
+        let fronts = if chance.one_in(4) { 0 } else { chance.number(0..6) };
         let fronts = (0..fronts).map(|_| Front::draw(&mut chance, machines, calm_from)).collect();
         let mishaps = chance.pick(&[0.0, 0.0, 0.005, 0.02, 0.05]);
         Self { fronts, mishaps, calm_from, chance: Mutex::new(chance) }

@@ -10,7 +10,7 @@ use transcription_worker::queue::QueueTraits;
 
 use crate::bus::MemoryBus;
 use crate::chance::Chance;
-use crate::jobs::Jobs;
+use crate::jobs::{Audio, Job, Jobs};
 use crate::ledger::Ledger;
 use crate::objects::MemoryObjects;
 use crate::plan::Plan;
@@ -66,6 +66,12 @@ impl World {
     /// Since the world began.
     pub fn now(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// Nothing in it makes a sound machine sick.
+    pub fn is_healthy(&self) -> bool {
+        let kills = |job: &Job| job.audio == Audio::KillsEngines;
+        self.weather.is_calm() && self.plan.engine_deaths == 0.0 && !self.jobs.jobs.iter().any(kills)
     }
 
     /// Sends the messages and uploads the audio, each at its time.
