@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs storm crash-matrix lost-network fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -79,6 +79,13 @@ lost-network: model
 	@scripts/test-server
 	$(CARGO) test --release --no-run
 	$(CARGO) test --release --test it network::lost_network -- --ignored --nocapture
+
+## make many-jobs  2,000 small jobs through one worker: open descriptors and memory after each hundred
+many-jobs: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it many_jobs -- --ignored --nocapture
 
 ## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long
 ROUNDS ?= 5
