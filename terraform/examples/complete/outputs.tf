@@ -1,0 +1,14 @@
+output "worker_env_file" {
+  description = "/etc/transcription-worker/worker.env"
+  value       = module.hub.worker_env_file
+}
+
+output "hub" {
+  description = "Everything the hub says of itself."
+  value       = module.hub
+}
+
+output "index_queue_url" {
+  description = "Where the index hears of transcripts."
+  value       = aws_sqs_queue.index.url
+}
