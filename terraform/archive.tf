@@ -3,7 +3,7 @@
 # nobody else who listens to uploads hears them twice.
 
 resource "aws_cloudwatch_event_archive" "uploads" {
-  for_each = var.archive_days > 0 ? local.upload_rules : {}
+  for_each = { for name, rule in local.upload_rules : name => rule if var.archive_days > 0 }
 
   name             = "${var.name}-${each.key}"
   description      = each.value.description
