@@ -13,10 +13,10 @@ resource "aws_autoscaling_group" "worker" {
   default_instance_warmup   = var.fleet.warmup_seconds
   # a recommendation is not an interruption: most instances that get one go on for hours
   capacity_rebalance = var.fleet.capacity_rebalance
-  # one minute apart and free; scaling.tf counts on GroupDesiredCapacity
+  # these cost nothing; scaling.tf and alarms count on them
   metrics_granularity = "1Minute"
   enabled_metrics     = ["GroupDesiredCapacity", "GroupInServiceInstances", "GroupPendingInstances", "GroupTerminatingInstances", "GroupTotalInstances"]
-  # a worker that stops does so within its drain, hook included
+  # `apply` does not wait for instances: spot may have none just now
   wait_for_capacity_timeout = "0"
 
   mixed_instances_policy {

@@ -46,10 +46,18 @@ locals {
         Resource = distinct(concat(local.upload_bucket_arns, [local.transcript_bucket_arn]))
       },
       {
+        # in its own name only: nobody is told of an upload by a worker
+        Sid       = "Events"
+        Effect    = "Allow"
+        Action    = "events:PutEvents"
+        Resource  = local.bus_arn
+        Condition = { StringEquals = { "events:source" = local.worker_source } }
+      },
+      {
         # a bus that is not there swallows events unnoticed: the worker looks first
-        Sid      = "Events"
+        Sid      = "Bus"
         Effect   = "Allow"
-        Action   = ["events:PutEvents", "events:DescribeEventBus"]
+        Action   = "events:DescribeEventBus"
         Resource = local.bus_arn
       },
       {

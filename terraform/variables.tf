@@ -6,8 +6,8 @@ variable "name" {
   description = "Put before every name, and the dimension Fleet of the worker's metrics."
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{0,31}$", var.name))
-    error_message = "At most 32 of a-z, 0-9 and -, beginning with a letter: buckets are named after it."
+    condition     = can(regex("^[a-z][a-z0-9-]{0,19}$", var.name))
+    error_message = "At most 20 of a-z, 0-9 and -, beginning with a letter: buckets are named after it."
   }
 }
 

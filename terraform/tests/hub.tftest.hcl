@@ -70,6 +70,14 @@ run "too_few_receives_are_refused" {
   expect_failures = [var.max_receive_count]
 }
 
+run "a_name_too_long_for_buckets_is_refused" {
+  command = plan
+  variables {
+    name = "transcription-staging"
+  }
+  expect_failures = [var.name]
+}
+
 run "both_announcements_are_warned_of" {
   command = plan
   variables {

@@ -71,7 +71,8 @@ run "the_role_is_what_the_worker_needs" {
         actions  = "s3:ListBucket"
         resource = ["arn:aws:s3:::transcription-uploads-123456789012-eu-central-1", "arn:aws:s3:::transcription-transcripts-123456789012-eu-central-1"]
       }
-      Events = { actions = ["events:PutEvents", "events:DescribeEventBus"], resource = "arn:aws:events:eu-central-1:123456789012:event-bus/transcription" }
+      Events = { actions = "events:PutEvents", resource = "arn:aws:events:eu-central-1:123456789012:event-bus/transcription" }
+      Bus    = { actions = "events:DescribeEventBus", resource = "arn:aws:events:eu-central-1:123456789012:event-bus/transcription" }
       Logs = {
         actions  = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
         resource = "arn:aws:logs:eu-central-1:123456789012:log-group:/transcription-worker/transcription:*"
@@ -79,6 +80,10 @@ run "the_role_is_what_the_worker_needs" {
       AgentMetrics = { actions = "cloudwatch:PutMetricData", resource = "*" }
     }
     error_message = "every action and resource, and no other"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.worker.policy).Statement : statement.Condition.StringEquals["events:source"] if statement.Sid == "Events"]) == "custom.transcription-service"
+    error_message = "in its own name"
   }
   assert {
     condition     = jsondecode(aws_iam_role.worker.assume_role_policy).Statement[0].Principal.Service == "ec2.amazonaws.com"

@@ -17,7 +17,8 @@ for change in json.load(sys.stdin)["resource_changes"]:
     before, after, actions = change["change"]["before"], change["change"]["after"], change["change"]["actions"]
     if actions in (["no-op"], ["read"]):
         continue
-    changed = {key for key in after or {} if (before or {}).get(key) != after[key]}
+    # nothing, and an empty list of it, are the same
+    changed = {key for key in after or {} if ((before or {}).get(key) or None) != (after[key] or None)}
     if actions == ["update"] and changed <= FORGOTTEN.get(change["type"], set()):
         forgotten += 1
     else:
