@@ -95,7 +95,8 @@ resource "aws_cloudwatch_metric_alarm" "silent" {
   alarm_name          = "${var.name}-silent-instances"
   alarm_description   = "Instances are in service on which no worker runs"
   comparison_operator = "GreaterThanThreshold"
-  threshold           = 0
+  # a minute that falls into the next period is no silence
+  threshold           = 0.5
   evaluation_periods  = 4
   datapoints_to_alarm = 4
   treat_missing_data  = "notBreaching"

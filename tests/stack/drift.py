@@ -12,13 +12,23 @@ FORGOTTEN = {
     },
 }
 
+
+
+def bare(value):
+    """Without what is empty: nothing, "" and a list of it are the same to the provider."""
+    if isinstance(value, dict):
+        value = {key: bare(each) for key, each in value.items() if bare(each)}
+    elif isinstance(value, list):
+        value = [bare(each) for each in value if bare(each)]
+    return value or None
+
+
 wanted, forgotten = [], 0
 for change in json.load(sys.stdin)["resource_changes"]:
     before, after, actions = change["change"]["before"], change["change"]["after"], change["change"]["actions"]
     if actions in (["no-op"], ["read"]):
         continue
-    # nothing, and an empty list of it, are the same
-    changed = {key for key in after or {} if ((before or {}).get(key) or None) != (after[key] or None)}
+    changed = {key for key in after or {} if bare((before or {}).get(key)) != bare(after[key])}
     if actions == ["update"] and changed <= FORGOTTEN.get(change["type"], set()):
         forgotten += 1
     else:
