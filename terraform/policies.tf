@@ -42,8 +42,10 @@ resource "aws_iam_policy" "operator" {
           Sid    = "Replays"
           Effect = "Allow"
           Action = ["events:StartReplay", "events:DescribeReplay", "events:CancelReplay", "events:DescribeArchive"]
+          # a replay is checked against the bus that it goes to, too
           Resource = concat(
             [for archive in aws_cloudwatch_event_archive.uploads : archive.arn],
+            [for rule in local.upload_rules : rule.bus_arn],
             ["arn:${local.partition}:events:${local.region}:${local.account}:replay/*"],
           )
         },

@@ -160,6 +160,12 @@ run "only_uploads_are_replayed_to_the_upload_rule_alone" {
     condition     = strcontains(output.replay_commands["audio-uploaded"], "\"FilterArns\":[\"${aws_cloudwatch_event_rule.upload["audio-uploaded"].arn}\"]")
     error_message = "the replay goes to that rule"
   }
+  assert {
+    condition = one([for statement in jsondecode(aws_iam_policy.operator.policy).Statement : statement.Resource if statement.Sid == "Replays"]) == [
+      "arn:aws:events:eu-central-1:123456789012:archive/archive", "arn:aws:events:eu-central-1:123456789012:event-bus/transcription", "arn:aws:events:eu-central-1:123456789012:replay/*",
+    ]
+    error_message = "an operator may start it: archive, bus and replay"
+  }
 }
 
 run "nothing_is_archived_for_no_days" {
