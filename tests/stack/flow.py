@@ -16,7 +16,8 @@ with open(sys.argv[3], encoding="utf-8") as file:
     OUTPUTS = {name: output["value"] for name, output in json.load(file).items()}
 HUB = OUTPUTS["hub"]
 UPLOADS, TRANSCRIPTS = HUB["buckets"]["uploads"][0], HUB["buckets"]["transcripts"]
-FILE_ID = "0b8f3c52-7f0e-4f8a-8a6e-1f2d3c4b5a69"
+TALK = ("u7/f7/talk.flac", "0b8f3c52-7f0e-4f8a-8a6e-1f2d3c4b5a69")
+BROKEN = ("u7/f8/broken.flac", "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05")
 PATIENCE = float(os.environ.get("PATIENCE", "120"))
 
 s3, sqs, sns, events, cloudwatch = (boto3.client(name) for name in ("s3", "sqs", "sns", "events", "cloudwatch"))
@@ -26,8 +27,9 @@ def step(what):
     print(f"flow: {what}", flush=True)
 
 
-def announce(key, source="custom.upload-service"):
-    detail = {"userId": "u7", "fileId": FILE_ID, "s3Location": {"bucket": UPLOADS, "key": key}}
+def announce(upload, source="custom.upload-service"):
+    key, file_id = upload
+    detail = {"userId": "u7", "fileId": file_id, "s3Location": {"bucket": UPLOADS, "key": key}}
     entry = {"EventBusName": HUB["event_bus"]["name"], "Source": source, "DetailType": "Audio Uploaded", "Detail": json.dumps(detail)}
     assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
 
@@ -71,21 +73,25 @@ def valid(event):
 def worker_environment():
     """The stack's worker.env; beside it only where the stand-in and the model are, and who we are there."""
     ours = {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name in ("PATH", "HOME", "SSL_CERT_FILE")}
-    told = dict(line.split("=", 1) for line in OUTPUTS["worker_env_file"].splitlines())
-    return {**ours, **told, "TRANSCRIPTION_MODELS_DIR": MODELS}
+    settings = dict(line.split("=", 1) for line in OUTPUTS["worker_env_file"].splitlines())
+    with open("README.md", encoding="utf-8") as file:
+        explained = file.read()
+    strange = [name for name in settings if f"`{name}`" not in explained]
+    assert not strange, f"README.md knows no setting {strange}"
+    return {**ours, **settings, "TRANSCRIPTION_MODELS_DIR": MODELS}
 
 
 def upload_to_index(index):
     with open("tests/audio/jfk.flac", "rb") as audio:
-        s3.put_object(Bucket=UPLOADS, Key="u7/f7/talk.flac", Body=audio)
+        s3.put_object(Bucket=UPLOADS, Key=TALK[0], Body=audio)
     begun = time.monotonic()
-    announce("u7/f7/talk.flac")
+    announce(TALK)
     message = receive(index)
     assert message, "the index heard nothing"
     event = json.loads(message["Body"])
     valid(event)
     detail = event["detail"]
-    assert (detail["status"], detail["userId"], detail["fileId"]) == ("completed", "u7", FILE_ID), detail
+    assert (detail["status"], detail["userId"], detail["fileId"]) == ("completed", "u7", TALK[1]), detail
     place = detail["transcriptLocation"]
     assert place["bucket"] == TRANSCRIPTS, place
     texts = {name: s3.get_object(Bucket=TRANSCRIPTS, Key=key) for name, key in place.items() if name.endswith("Key") and key}
@@ -98,8 +104,8 @@ def upload_to_index(index):
 
 
 def failure_to_notifications(index, notified):
-    s3.put_object(Bucket=UPLOADS, Key="u7/f8/broken.flac", Body=b"this is no audio")
-    announce("u7/f8/broken.flac", "custom.frontend")
+    s3.put_object(Bucket=UPLOADS, Key=BROKEN[0], Body=b"this is no audio")
+    announce(BROKEN, "custom.frontend")
     # the transcript's end was told here too
     while (said := told(notified)["detail"])["status"] != "failed":
         pass
@@ -111,7 +117,7 @@ def failure_to_notifications(index, notified):
 
 
 def stranger_is_not_heard(index):
-    announce("u7/f7/talk.flac", "custom.stranger")
+    announce(TALK, "custom.stranger")
     assert receive(index, 5) is None
     step("an unknown source becomes no job")
 
