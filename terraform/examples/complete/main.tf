@@ -12,6 +12,9 @@ module "hub" {
   schema_registry = var.schema_registry
   force_destroy   = var.force_destroy
 
+  audio_uploaded = { enabled = !var.s3_announces }
+  object_created = { enabled = var.s3_announces }
+
   completed_targets = {
     index         = { arn = aws_sqs_queue.index.arn, statuses = ["completed", "partial"] }
     notifications = { arn = aws_sns_topic.notifications.arn, kind = "topic" }

@@ -51,3 +51,9 @@ variable "force_destroy" {
   default     = false
   description = "Let `terraform destroy` delete buckets that hold objects."
 }
+
+variable "s3_announces" {
+  type        = bool
+  default     = false
+  description = "S3's own events become jobs, instead of `Audio Uploaded`: for producers that only upload."
+}
