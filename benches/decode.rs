@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use transcription_worker::audio::{AudioOptions, read_samples, read_windows};
+use transcription_worker::audio::{AudioOptions, Window, read_samples, read_windows};
 
 /// Length of each file, seconds.
 const SECS: u64 = 60;
@@ -38,7 +38,7 @@ fn samples(criterion: &mut Criterion) {
 
 fn windows(criterion: &mut Criterion) {
     measure(criterion, "windows", |path, options| {
-        let read = read_windows(path, "speech", options, &mut |window| {
+        let read = read_windows(path, "speech", options, &mut |window: Window| {
             black_box(window);
             ControlFlow::Continue(())
         });

@@ -2,11 +2,13 @@
 
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::AudioOptions;
 use crate::config::EngineConfig;
 use crate::engine;
+use crate::health::Health;
 use crate::model::retype::{self, Storage};
 use crate::model::{self, Model};
 use crate::pipeline::Defaults;
@@ -20,6 +22,8 @@ pub mod aws;
 pub mod checkup;
 pub mod daemon;
 pub mod letters;
+pub mod places;
+pub mod proof;
 
 /// What a job gets where it asks for nothing else.
 ///
@@ -57,11 +61,11 @@ pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     Ok(model)
 }
 
-/// Starts the engine processes.
+/// Starts the engine processes; `health` is told how they do.
 ///
 /// # Errors
 /// One does not start.
-pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transcriber, String> {
+pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) -> Result<Transcriber, String> {
     let gpus = config.gpus()?;
     let lanes = config.lanes_or_default(!gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
@@ -75,13 +79,13 @@ pub async fn start_engine(config: &EngineConfig, model: &Model) -> Result<Transc
             None => own,
         };
         engines.push(EngineSettings {
-            command,
+            launch: Arc::new(command),
             timeout_base: Duration::from_secs(u64::from(config.engine_timeout_base_secs)),
             timeout_factor: config.engine_timeout_factor,
             recycle_after_windows: config.engine_recycle_windows,
         });
     }
-    Transcriber::start(engines).await
+    Transcriber::start(engines, health).await
 }
 
 /// The files the engine loads, to encode and to decode with: the model's own, or copies that the CPU is faster with, made

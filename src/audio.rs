@@ -12,6 +12,7 @@ use crate::transcript::{AudioRef, Warning};
 mod codecs;
 pub mod decode;
 mod ffmpeg;
+pub mod recording;
 pub mod resample;
 pub mod speech;
 mod streams;
@@ -73,8 +74,25 @@ pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
     codecs::stated_secs(path, name)
 }
 
-/// Decodes `path`, calling `emit` with each window as soon as it is complete. `name` (the object's key) is a hint for
-/// the format and what errors call the file. `emit` answering `Break` ends the work with `Interrupted`.
+/// Who is told what is decoded. `Break` ends the work with `Interrupted`.
+pub trait Listener {
+    /// A packet or two were decoded.
+    fn step(&mut self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// A window is complete.
+    fn window(&mut self, window: Window) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Window) -> ControlFlow<()>> Listener for F {
+    fn window(&mut self, window: Window) -> ControlFlow<()> {
+        self(window)
+    }
+}
+
+/// Decodes `path`, handing each window to `listener` as soon as it is complete. `name` (the object's key) is a hint for
+/// the format and what errors call the file.
 ///
 /// # Errors
 /// `UnsupportedFormat`, `NoAudioTrack`, `CorruptAudio`, `AudioTooLong`: permanent, naming `name` and the codec.
@@ -82,9 +100,9 @@ pub fn read_windows(
     path: &Path,
     name: &str,
     options: &AudioOptions,
-    emit: &mut dyn FnMut(Window) -> ControlFlow<()>,
+    listener: &mut dyn Listener,
 ) -> Result<AudioReport, Fault> {
-    decode::read(path, name, options, Sink::Windows(emit))
+    decode::read(path, name, options, Sink::Windows(listener))
 }
 
 /// The first half of [`read_windows`] by itself, for measuring it: decodes, mixes and resamples `path` to 16 kHz, handing

@@ -96,8 +96,7 @@ pub fn shape(window: &Window) -> u64 {
 
 /// `{folder of the JSON}/.checkpoint/{job id}.json`, in the bucket of the JSON.
 pub fn location(json: &Location, job_id: &str) -> Location {
-    let folder = json.key.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    Location::new(&json.bucket, format!("{folder}.checkpoint/{}.json", ids::key_part(job_id)))
+    json.sibling(&format!(".checkpoint/{}.json", ids::key_part(job_id)))
 }
 
 /// The document.

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::RunConfig;
 use crate::engine::{self, EngineArgs};
+use crate::exit;
 use crate::telemetry::{self, LogTo};
 
 pub mod bench;
@@ -17,22 +18,6 @@ pub mod run;
 pub mod schema;
 pub mod submit;
 pub mod transcribe;
-
-/// Exit statuses, as in sysexits.h.
-pub mod exit {
-    /// Done; for `run`: drained.
-    pub const OK: u8 = 0;
-    /// Some of the work failed; each failure was named.
-    pub const FAILED: u8 = 1;
-    /// Wrong flags.
-    pub const USAGE: u8 = 64;
-    /// AWS, the engine or a file that is needed is not there.
-    pub const UNAVAILABLE: u8 = 69;
-    /// A bug in this program.
-    pub const SOFTWARE: u8 = 70;
-    /// A setting is wrong: no such queue, no such model.
-    pub const CONFIG: u8 = 78;
-}
 
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXAMPLES)]

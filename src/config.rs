@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
+use crate::health::Patience;
 use crate::job::allow::{AllowList, OutputPrefix};
 use crate::job::{Channels, Format, Task};
 
@@ -239,6 +240,19 @@ pub struct DeliveryConfig {
     #[arg(long, env = "TRANSCRIPTION_CHECKPOINT_SECS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=3600), value_name = "SECS")]
     pub checkpoint_secs: u32,
 
+    /// Throttled or unreachable parts of AWS are waited for so long, in seconds, before a receive of the message is spent;
+    /// then the worker counts as sick
+    #[arg(long, env = "TRANSCRIPTION_OUTAGE_SECS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(0..=36000), value_name = "SECS", hide_short_help = true)]
+    pub outage_secs: u32,
+
+    /// Refusals of the queue, the output or the bus are believed after so many seconds: permissions take minutes to spread
+    #[arg(long, env = "TRANSCRIPTION_REFUSAL_SECS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=3600), value_name = "SECS", hide_short_help = true)]
+    pub refusal_secs: u32,
+
+    /// An object may be missing for so long after its message was sent, in seconds
+    #[arg(long, env = "TRANSCRIPTION_OBJECT_GRACE_SECS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(0..=36000), value_name = "SECS", hide_short_help = true)]
+    pub object_grace_secs: u32,
+
     /// End after so many minutes without work
     #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_parser = within(0.001..=1_000_000.0), value_name = "MINUTES")]
     pub idle_minutes: Option<f64>,
@@ -354,6 +368,14 @@ impl DeliveryConfig {
     /// Between two saves of a checkpoint; `None` saves none.
     pub fn checkpoint_every(&self) -> Option<Duration> {
         (self.checkpoint_secs > 0).then(|| Duration::from_secs(u64::from(self.checkpoint_secs)))
+    }
+
+    /// How long what fails may fail.
+    pub fn patience(&self) -> Patience {
+        Patience {
+            outage: Duration::from_secs(u64::from(self.outage_secs)),
+            refusal: Duration::from_secs(u64::from(self.refusal_secs)),
+        }
     }
 
     /// Idle shutdown.

@@ -2,14 +2,17 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use rustix::fs::FallocateFlags;
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::audio::recording::{LocalFile, Recording};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::objects::{Location, ObjectInfo, Objects};
+use crate::watchdog::Progress;
 
 mod parts;
 mod scratch;
@@ -27,50 +30,67 @@ pub struct FetchLimits {
     pub reserve_bytes: u64,
 }
 
-/// A downloaded object; its file is deleted when this is dropped.
-#[derive(Debug)]
-pub struct Fetched {
-    file: TempPath,
-    /// Size and etag of what lies in the file.
-    pub info: ObjectInfo,
-    /// How long the download took, seconds.
-    pub secs: f64,
+/// Who brings objects to this machine.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    /// The object at `at`, exactly as `info` describes it; gone again once it was read or dropped.
+    ///
+    /// # Errors
+    /// As [`fetch`].
+    async fn fetch(&self, at: &Location, info: &ObjectInfo, control: &Control) -> Result<Box<dyn Recording>, Fault>;
 }
 
-impl Fetched {
-    /// Where the object lies.
-    pub fn path(&self) -> &Path {
-        &self.file
+/// Brings objects into a scratch directory.
+pub struct Downloader {
+    /// Where they come from.
+    pub objects: Arc<dyn Objects>,
+    /// Where they lie meanwhile.
+    pub scratch: Scratch,
+    /// What they may take.
+    pub limits: FetchLimits,
+    /// Told of bytes that came.
+    pub progress: Progress,
+}
+
+#[async_trait]
+impl Fetch for Downloader {
+    async fn fetch(&self, at: &Location, info: &ObjectInfo, control: &Control) -> Result<Box<dyn Recording>, Fault> {
+        let step = || self.progress.step();
+        let file = fetch(&*self.objects, at, info, &self.scratch, &self.limits, control, &step).await?;
+        Ok(Box::new(LocalFile::temporary(file)))
     }
 }
 
-/// Downloads the object at `at` into `scratch`, exactly as `head` described it: another version arriving meanwhile is
+/// Downloads the object at `at` into `scratch`, exactly as `info` describes it: another version arriving meanwhile is
 /// `ObjectChanged`. A connection that breaks is resumed where it stopped; what stays broken is transient. Larger than
 /// `limits.max_bytes` is a permanent `ObjectTooLarge`, empty a permanent `CorruptAudio`, no room a transient
-/// `DiskFull`. Ends at once, with nothing left on disk, when `control` says so.
+/// `DiskFull`. Ends at once, with nothing left on disk, when `control` says so. `on_step` is told of bytes that came. The
+/// file is deleted when its path is dropped.
 pub async fn fetch(
     objects: &dyn Objects,
     at: &Location,
+    info: &ObjectInfo,
     scratch: &Scratch,
     limits: &FetchLimits,
     control: &Control,
-) -> Result<Fetched, Fault> {
+    on_step: &(dyn Fn() + Send + Sync),
+) -> Result<TempPath, Fault> {
     tokio::select! {
         biased;
         () = control.lease_lost.cancelled() => Err(Fault::LeaseLost),
         () = control.abort.cancelled() => Err(Fault::Interrupted),
-        fetched = download(objects, at, scratch, limits) => fetched,
+        fetched = download(objects, at, info, scratch, limits, on_step) => fetched,
     }
 }
 
 async fn download(
     objects: &dyn Objects,
     at: &Location,
+    info: &ObjectInfo,
     scratch: &Scratch,
     limits: &FetchLimits,
-) -> Result<Fetched, Fault> {
-    let started = Instant::now();
-    let info = objects.head(at).await?;
+    on_step: &(dyn Fn() + Send + Sync),
+) -> Result<TempPath, Fault> {
     let size = info.size_bytes;
     if size == 0 {
         return Err(Fault::permanent(Code::CorruptAudio, format!("{at} is empty")));
@@ -82,8 +102,8 @@ async fn download(
     let (directory, reserve) = (scratch.path().to_owned(), limits.reserve_bytes);
     let room = tokio::task::spawn_blocking(move || make_room(&directory, size, reserve)).await;
     let (file, path) = disk(at, room.unwrap_or_else(|e| Err(std::io::Error::other(e))))?.into_parts();
-    parts::download(objects, at, &info, file).await?;
-    Ok(Fetched { file: path, info, secs: started.elapsed().as_secs_f64() })
+    parts::download(objects, at, info, file, on_step).await?;
+    Ok(path)
 }
 
 /// A file of `size` bytes in `directory`, its blocks already taken, so that downloads side by side cannot promise

@@ -24,6 +24,9 @@ pub trait Handler: Send + Sync {
     /// Publishes `failed` for what of a message is not done and will not be tried again; what was done before is
     /// published as done. An error means that the report was not written and the message must stay.
     async fn report(&self, delivery: &Delivery, problem: &Problem, control: &Control) -> Result<(), Fault>;
+
+    /// The work of this message was dropped before it ended, while the worker lives on.
+    fn let_go(&self, delivery: &Delivery);
 }
 
 /// What came of a message that needs no further delivery.

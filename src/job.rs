@@ -90,3 +90,16 @@ pub enum Format {
     #[value(alias = "amazon-transcribe")]
     Amazon,
 }
+
+impl Format {
+    /// What a file of it ends in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Txt => "txt",
+            Self::Srt => "srt",
+            Self::Vtt => "vtt",
+            Self::Amazon => "amazon.json",
+        }
+    }
+}

@@ -12,6 +12,7 @@ pub mod config;
 pub mod counts;
 pub mod drain;
 pub mod engine;
+pub mod exit;
 pub mod fault;
 pub mod fetch;
 pub mod handler;

@@ -36,6 +36,14 @@ impl Location {
     }
 }
 
+impl Location {
+    /// The location of this name in the same folder.
+    pub fn sibling(&self, name: &str) -> Self {
+        let folder = self.key.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        Self::new(&self.bucket, format!("{folder}{name}"))
+    }
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.key)

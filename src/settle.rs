@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, warn};
 
 use crate::backoff::Backoff;
-use crate::bounded::{bounded, caught};
+use crate::bounded::bounded;
 use crate::counts::Counts;
 use crate::fault::{Code, Fault, Problem};
 use crate::handler::{Control, Delivery, Handled, Handler, Letter};
@@ -26,6 +26,8 @@ pub use settled::Settled;
 /// One call to the queue. The SDK tries four times and may take longer over a dead connection: then the next try here
 /// has a new one.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
+/// A report beyond the outage that it may wait out.
+const REPORT_LIMIT: Duration = Duration::from_secs(300);
 /// Calls are tried this often, then the message is left to its visibility: it is delivered again.
 const TRIES: u32 = 3;
 /// Between two tries.
@@ -187,8 +189,10 @@ impl Settle {
         }
     }
 
+    /// The flow waits out an outage itself; what takes much longer hangs.
     async fn report(&self, delivery: &Delivery, problem: &Problem, control: &Control) -> Result<(), Fault> {
-        caught("the report", self.handler.report(delivery, problem, control)).await
+        let limit = self.health.patience().outage + REPORT_LIMIT;
+        bounded("report the failure", limit, self.handler.report(delivery, problem, control)).await
     }
 
     async fn bury_all(&self, message: &Message, letters: &[Letter]) -> Result<(), Fault> {

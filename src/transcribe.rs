@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::fault::{Code, Fault};
+use crate::health::Health;
 use child::EngineCommand;
 use scheduler::{Scheduler, SessionId, Task};
 use supervisor::{EngineSettings, EngineStats, Supervisor};
@@ -16,6 +17,7 @@ use wire::{EngineInfo, WindowOptions, WindowText};
 
 pub mod child;
 pub mod guard;
+pub mod link;
 pub mod pace;
 pub mod placement;
 pub mod scheduler;
@@ -34,11 +36,11 @@ pub struct Transcriber {
 }
 
 impl Transcriber {
-    /// Starts one engine per command and waits until each is ready.
+    /// Starts the engines and waits until each is ready. `health` is told how they do.
     ///
     /// # Errors
     /// A sentence saying why an engine did not start: a missing or damaged model, no GPU, no memory.
-    pub async fn start(engines: Vec<EngineSettings>) -> Result<Self, String> {
+    pub async fn start(engines: Vec<EngineSettings>, health: Health) -> Result<Self, String> {
         let scheduler = Scheduler::new();
         let stats: Arc<EngineStats> = Arc::default();
         let stop = CancellationToken::new();
@@ -47,7 +49,7 @@ impl Transcriber {
         let mut starting = Vec::new();
         for settings in engines {
             let (ready, is_ready) = watch::channel(Ok(None));
-            let supervisor = Supervisor::new(settings, scheduler.clone(), stats.clone(), ready);
+            let supervisor = Supervisor::new(settings, scheduler.clone(), stats.clone(), health.clone(), ready);
             tracker.spawn(supervisor.run(stop.clone()));
             starting.push(is_ready);
         }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
-use crate::job::{Format, Task, language};
+use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 
 pub mod amazon;
@@ -17,13 +17,13 @@ pub mod words;
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// The whole transcript, as `transcript.json` holds it. Times are seconds from the start of the audio; segments do not
 /// overlap within a channel, never go backwards and end within the audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transcript {
-    /// Version of this document's schema, `1.0`.
+    /// Version of this document's schema, `1.1`.
     pub version: String,
     /// Whose work this is.
     pub job: JobRef,
@@ -38,6 +38,9 @@ pub struct Transcript {
     pub language: Option<Language>,
     /// Transcribed, or translated to English.
     pub task: Task,
+    /// What the job asked for; absent before version 1.1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request: Option<Request>,
     /// The weights used.
     pub model: ModelRef,
     /// The segments' texts, joined.
@@ -52,6 +55,31 @@ pub struct Transcript {
     pub timings: Timings,
     /// Who did it.
     pub worker: WorkerRef,
+}
+
+/// What a job asked for, the worker's defaults included. Asked otherwise it is another job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Request {
+    /// Whisper's language code; absent when it was to be detected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<String>,
+    /// Words to expect.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prompt: Option<String>,
+    /// What became of several channels.
+    pub channels: Channels,
+    /// Whether words were to have times.
+    pub word_timestamps: bool,
+    /// The renditions that were written.
+    pub formats: Vec<Format>,
+}
+
+impl Request {
+    /// Whether a transcript made for this is what `other` asks for too, renditions aside: those can be made from it.
+    pub fn covers(&self, other: &Self) -> bool {
+        let words = self.word_timestamps || !other.word_timestamps;
+        words && self.language == other.language && self.prompt == other.prompt && self.channels == other.channels
+    }
 }
 
 /// Ids of the job.

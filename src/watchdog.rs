@@ -11,6 +11,7 @@ use tracing::debug;
 
 use crate::counts::Counts;
 use crate::drain::Drain;
+use crate::health::{Health, State};
 
 #[cfg(test)]
 mod tests;
@@ -59,8 +60,8 @@ impl Progress {
 ///
 /// `WatchdogSec` must be longer than the longest time without a turn: 60 s (a hanging poll, a back-off) and a margin;
 /// while every slot is busy, the longest time between two steps of the flow.
-pub async fn attend(progress: Progress, counts: Arc<Counts>, drain: Drain) {
-    attend_with(progress, counts, drain, |states| {
+pub async fn attend(progress: Progress, counts: Arc<Counts>, health: Health, drain: Drain) {
+    attend_with(progress, counts, health, drain, |states| {
         if let Err(error) = sd_notify::notify(states) {
             debug!(%error, "failed to notify systemd");
         }
@@ -68,29 +69,46 @@ pub async fn attend(progress: Progress, counts: Arc<Counts>, drain: Drain) {
     .await;
 }
 
-async fn attend_with(progress: Progress, counts: Arc<Counts>, drain: Drain, tell: impl Fn(&[NotifyState<'_>])) {
+async fn attend_with(
+    progress: Progress,
+    counts: Arc<Counts>,
+    health: Health,
+    drain: Drain,
+    tell: impl Fn(&[NotifyState<'_>]),
+) {
+    let mut verdicts = health.verdicts();
     let mut turns = progress.turns.subscribe();
     let mut ready = false;
     let mut stopping = false;
     loop {
         tokio::select! {
+            biased;
             // `progress` holds the sender, so this cannot fail
             _ = turns.changed() => {
                 if !ready && !stopping {
                     tell(&[NotifyState::Ready]);
                 }
                 ready = true;
-                let status = match drain.stopping() {
-                    None => format!("{} at work", counts.in_flight.get()),
-                    Some(stop) => format!("stopping ({}), {} at work", stop.reason, counts.in_flight.get()),
-                };
-                tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+                tell(&[NotifyState::Watchdog, NotifyState::Status(&status(&counts, &health, &drain))]);
                 sleep(SHORTEST_BEAT).await;
             }
+            // as above
+            _ = verdicts.changed() => tell(&[NotifyState::Status(&status(&counts, &health, &drain))]),
             () = drain.stop().cancelled(), if !stopping => {
                 stopping = true;
                 tell(&[NotifyState::Stopping]);
             }
         }
+    }
+}
+
+/// One line for `systemctl status`.
+fn status(counts: &Counts, health: &Health, drain: &Drain) -> String {
+    let at_work = format!("{} at work", counts.in_flight.get());
+    match (health.state(), drain.stopping()) {
+        (State::Sick(sickness), _) => format!("sick ({}), {at_work}", sickness.reason),
+        (_, Some(stop)) => format!("stopping ({}), {at_work}", stop.reason),
+        (State::Suspect(reason), None) => format!("suspect ({reason}), {at_work}"),
+        (State::Well, None) => at_work,
     }
 }

@@ -12,7 +12,7 @@ use crate::backoff::Backoff;
 use crate::bounded::bounded;
 use crate::counts::Counts;
 use crate::drain::{Drain, Reason};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::handler::Handler;
 use crate::health::{Health, Sickness, State};
 use crate::queue::{Queue, QueueTraits};
@@ -163,7 +163,7 @@ async fn read_traits(queue: &dyn Queue, drain: &Drain, patience: Duration) -> Re
             () = drain.stop().cancelled() => return Ok(None),
             answer = bounded("read the queue's attributes", RECEIVE_LIMIT, queue.traits()) => match answer {
                 Ok(traits) => return Ok(Some(traits)),
-                Err(fault @ Fault::Permanent(_)) if begun.elapsed() >= patience => return Err(fault),
+                Err(fault) if is_final(&fault, begun, patience) => return Err(fault),
                 Err(fault) => fault,
             },
         };
@@ -175,6 +175,14 @@ async fn read_traits(queue: &dyn Queue, drain: &Drain, patience: Duration) -> Re
             () = drain.stop().cancelled() => return Ok(None),
             () = sleep(wait) => {}
         }
+    }
+}
+
+/// Whether a fault of the queue is believed: that it does not exist at once, a refusal after `patience`.
+fn is_final(fault: &Fault, begun: Instant, patience: Duration) -> bool {
+    match fault {
+        Fault::Permanent(problem) => problem.code == Code::ObjectNotFound || begun.elapsed() >= patience,
+        _ => false,
     }
 }
 
@@ -247,9 +255,7 @@ impl Receiver {
                         return Ok(Ended::Idle);
                     }
                 }
-                Err(fault @ Fault::Permanent(_))
-                    if !received_before && begun.elapsed() >= self.health.patience().refusal =>
-                {
+                Err(fault) if !received_before && is_final(&fault, begun, self.health.patience().refusal) => {
                     return Err(fault);
                 }
                 Err(fault) => {

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     file.write_all(bytes).expect("room for it");
     // a minute: a longer one would be time, not coverage
     let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None };
-    let read = audio::read_windows(file.path(), "input", &options, &mut |window| {
+    let read = audio::read_windows(file.path(), "input", &options, &mut |window: audio::Window| {
         assert!(window.pcm.iter().all(|sample| sample.is_finite()));
         ControlFlow::Continue(())
     });

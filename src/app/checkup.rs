@@ -1,10 +1,12 @@
 //! What `check` looks at: the same parts the daemon is built from, each tried once.
 
-use super::daemon::{Places, Trouble, places};
+use super::places::Places;
+use super::proof::{self, Proof};
 use crate::config::RunConfig;
+use crate::exit::Trouble;
 use crate::fault::Fault;
 use crate::fetch::Scratch;
-use crate::objects::Location;
+use crate::health::Health;
 
 /// One thing checked.
 pub struct Finding {
@@ -14,7 +16,8 @@ pub struct Finding {
     pub result: Result<String, Trouble>,
 }
 
-/// Checks everything the worker needs. Writes nothing but a probe file in the scratch directory.
+/// Checks everything the worker needs. Writes nothing but probes: a file in the scratch directory, and an object where
+/// transcripts go, which it removes again.
 pub async fn check(config: &RunConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |what, result| findings.push(Finding { what, result });
@@ -22,7 +25,7 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
     note("settings", super::defaults(engine).map(|_| "well-formed".to_owned()).map_err(Trouble::Config));
     match super::resolve_model(engine) {
         Ok(model) => {
-            let started = super::start_engine(engine, &model).await;
+            let started = super::start_engine(engine, &model, Health::default()).await;
             note("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
             let engine = started.map(|engine| {
                 let info = engine.info();
@@ -42,10 +45,13 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
     let scratch_dir = config.places.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
     let scratch = Scratch::open(&scratch_dir).map(|_| scratch_dir.display().to_string());
     note("scratch", scratch.map_err(|e| Trouble::Config(format!("{}: {e}", scratch_dir.display()))));
-    match places(&config.places, &config.delivery).await {
+    match Places::open(&config.places, &config.delivery).await {
         Ok(places) => {
             note("queue", queue(&places).await);
-            note("output", output(&places, config).await);
+            for (what, proof) in [("bus", Proof::Bus), ("output", Proof::Output)] {
+                let proved = proof.attempt(&places, &config.places, "check").await;
+                note(what, proved.map_err(|fault| proof::trouble(fault, proof)));
+            }
         }
         Err(trouble) => note("places", Err(trouble)),
     }
@@ -59,16 +65,6 @@ async fn queue(places: &Places) -> Result<String, Trouble> {
         Some(count) => format!("{kind}dead letters after {count} receives"),
         None => format!("{kind}no redrive policy: a message that keeps failing is tried until it expires"),
     })
-}
-
-async fn output(places: &Places, config: &RunConfig) -> Result<String, Trouble> {
-    let Some(bucket) = &config.places.output_bucket else {
-        return Ok("no output bucket: only jobs that name an s3_output_path can be done".to_owned());
-    };
-    // an object that is not there proves that the bucket answers
-    let probe = Location::new(bucket.clone(), format!("{}.check", config.places.output_prefix));
-    places.objects.read(&probe, 1 << 20).await.map_err(trouble)?;
-    Ok(format!("s3://{bucket}/{} answers", config.places.output_prefix))
 }
 
 fn trouble(fault: Fault) -> Trouble {

@@ -1,11 +1,9 @@
 //! Decoded frames of any rate and channel count on their way to windows: cleaned, mixed or kept apart, resampled,
 //! segmented, emitted.
 
-use std::ops::ControlFlow;
-
 use super::resample::Resampler;
 use super::speech::{Segmenter, Speech};
-use super::{AudioOptions, SAMPLE_RATE_HZ, Window};
+use super::{AudioOptions, Listener, SAMPLE_RATE_HZ, Window};
 use crate::fault::{Code, Fault};
 use crate::job::Channels;
 
@@ -15,7 +13,7 @@ pub const MAX_CHANNELS: usize = 32;
 /// Where streams end.
 pub enum Sink<'a> {
     /// Each window as soon as it is complete.
-    Windows(&'a mut dyn FnMut(Window) -> ControlFlow<()>),
+    Windows(&'a mut dyn Listener),
     /// 16 kHz samples as they come, all of them, and no search for speech. Several channels come in turns.
     Samples(&'a mut dyn FnMut(&[f32])),
 }
@@ -123,6 +121,11 @@ impl<'a> Streams<'a> {
         self.make_lanes(rate_hz, planes.len())?;
         self.secs += frames as f64 / f64::from(rate_hz);
         self.check_duration(self.secs)?;
+        if let Sink::Windows(listener) = &mut self.sink
+            && listener.step().is_break()
+        {
+            return Err(Fault::Interrupted);
+        }
         let mix = self.options.channels == Channels::Mix;
         for index in 0..self.lanes.len() {
             self.mixed.clear();
@@ -222,8 +225,8 @@ impl<'a> Streams<'a> {
             let channel = if separate { u16::try_from(index).ok() } else { None };
             let window = Window { index: self.windows, channel, pcm, spans };
             self.windows += 1;
-            if let Sink::Windows(emit) = &mut self.sink
-                && emit(window).is_break()
+            if let Sink::Windows(listener) = &mut self.sink
+                && listener.window(window).is_break()
             {
                 return Err(Fault::Interrupted);
             }

@@ -14,6 +14,9 @@ use super::{Binding, FinishedWindow, MAX_BYTES, encode, parse};
 use crate::handler::Control;
 use crate::objects::{Condition, Location, Objects};
 
+/// Windows; an hour of speech, 1 MB.
+const MOST_KEPT: usize = 125;
+
 /// One job's checkpoint.
 pub struct Keeper {
     objects: Arc<dyn Objects>,
@@ -110,10 +113,15 @@ impl Keeper {
         info!(windows_inferred = self.added, windows_saved = saved, "job interrupted");
     }
 
-    /// Lets go of the windows once the job has all of them: those of ten hours are 10 MB, while the renditions need more.
-    pub fn forget(&mut self) {
-        self.windows.clear();
-        self.unsaved = false;
+    /// All windows are finished, and what is made of them is not written yet. Those of a long job are saved and let go of:
+    /// of ten hours they are 10 MB, while the renditions need more. Those of a short one are kept for `hand_over`.
+    pub async fn complete(&mut self, control: &Control) {
+        if self.windows.len() > MOST_KEPT {
+            self.save(control).await;
+            if !self.unsaved {
+                self.windows.clear();
+            }
+        }
     }
 
     /// Removes the checkpoint if there may be one.

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{complain, exit};
+use super::complain;
 use crate::app;
 use crate::config::EngineConfig;
+use crate::exit;
 use figures::{Bench, since_process_start};
 
 pub mod fairness;

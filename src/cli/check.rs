@@ -1,8 +1,8 @@
 //! `check`: is this worker's configuration sound?
 
-use super::exit;
 use crate::app::checkup;
 use crate::config::RunConfig;
+use crate::exit;
 
 /// Prints one line per thing checked. 78 when a setting is wrong, 69 when something does not answer.
 pub async fn main(config: RunConfig) -> u8 {

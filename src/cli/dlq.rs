@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-use super::{complain, exit};
+use super::complain;
 use crate::app::letters;
+use crate::exit;
 use crate::fault::Fault;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters};
 

@@ -1,8 +1,9 @@
 //! `run`: the daemon.
 
-use super::{complain, exit};
+use super::complain;
 use crate::app::daemon;
 use crate::config::RunConfig;
+use crate::exit;
 
 /// Runs the worker until it is drained; see [`daemon::Trouble`] for the statuses.
 pub async fn main(config: RunConfig) -> u8 {

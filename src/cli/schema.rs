@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{complain, exit};
+use super::complain;
+use crate::exit;
 use crate::schema;
 
 /// Arguments of `schema`.

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::{complain, exit};
-use crate::app::daemon;
+use super::complain;
+use crate::app::places;
+use crate::exit;
 use crate::fault::Fault;
 use crate::job::message::{self, Intake};
 use crate::job::{Channels, Format, Task};
+use crate::queue::folder;
 
 /// Arguments of `submit`.
 #[derive(Debug, clap::Args)]
@@ -98,7 +100,7 @@ impl SubmitArgs {
 /// Runs the command: checks the job as the worker would, sends it, prints the job id and the message id.
 pub async fn main(args: SubmitArgs) -> u8 {
     if let Some(folder) = &args.folder {
-        return match daemon::submit_file(folder, args.input.as_ref()) {
+        return match folder::submit(folder, args.input.as_ref()) {
             Ok(placed) => {
                 println!("{}", placed.display());
                 exit::OK
@@ -109,14 +111,14 @@ pub async fn main(args: SubmitArgs) -> u8 {
     let body = args.body().to_string();
     let job = match message::read(&body) {
         Ok(Intake::Jobs { jobs, .. }) => jobs.into_iter().next(),
-        Ok(Intake::Ignored(_) | Intake::Elsewhere(_)) => None,
+        Ok(Intake::Elsewhere(_) | Intake::Ignored(_)) => None,
         Err(Fault::Permanent(problem)) => return complain(&problem.message, exit::USAGE),
         Err(fault) => return complain(&fault.to_string(), exit::USAGE),
     };
     let (Some(job), Some(queue_url)) = (job, &args.queue_url) else {
         return complain("there is no job in this", exit::USAGE);
     };
-    let sent = match daemon::sqs(queue_url).await {
+    let sent = match places::sqs(queue_url).await {
         Ok(queue) => queue.send(&body, Some(&job.user_id)).await.map_err(|fault| fault.to_string()),
         Err(message) => Err(message),
     };

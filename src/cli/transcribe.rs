@@ -7,18 +7,22 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
-use super::{complain, exit};
+use super::complain;
 use crate::app;
 use crate::audio;
+use crate::audio::recording::LocalFile;
 use crate::config::EngineConfig;
+use crate::exit;
 use crate::fault::Fault;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
+use crate::pipeline::Defaults;
+use crate::pipeline::assemble::{self, About};
 use crate::pipeline::listen::{Listening, listen};
-use crate::pipeline::{Defaults, assemble};
 use crate::transcribe::Transcriber;
-use crate::transcript::{JobRef, SourceRef, Transcript};
+use crate::transcript::Transcript;
 
 /// Arguments of `transcribe`.
 #[derive(Debug, clap::Args)]
@@ -54,7 +58,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
         }
-        let engine = app::start_engine(&args.engine, &model).await?;
+        let engine = app::start_engine(&args.engine, &model, Health::default()).await?;
         Ok::<_, String>((defaults, model, engine))
     };
     let (defaults, model, engine) = match prepared.await {
@@ -96,8 +100,9 @@ async fn transcribe_file(
     let size_bytes = std::fs::metadata(path).map_err(|e| format!("failed to read {name}: {e}"))?.len();
     let progress = progress_bar(&name);
     let started = Instant::now();
+    let about = About::local(&name, size_bytes, defaults, model);
     let listening = Listening {
-        path: path.to_owned(),
+        recording: Box::new(LocalFile::new(path.to_owned())),
         name: name.clone(),
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),
@@ -106,6 +111,7 @@ async fn transcribe_file(
             let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };
             move |done_secs| show(&progress, done_secs, whole_secs, started.elapsed())
         })),
+        on_step: Box::new(|| ()),
         resume: None,
     };
     let heard = listen(listening, engine, control).await;
@@ -114,12 +120,7 @@ async fn transcribe_file(
         Fault::Permanent(problem) | Fault::Transient(problem) | Fault::Unable(problem) => problem.message,
         Fault::Interrupted | Fault::LeaseLost => format!("{name}: interrupted"),
     })?;
-    let job = JobRef { job_id: name.clone(), user_id: "local".into(), file_id: name.clone() };
-    let source = SourceRef { bucket: String::new(), key: name.clone(), etag: String::new(), size_bytes };
-    let words = args.engine.word_timestamps;
-    let mut transcript =
-        assemble(heard, job, source, defaults.window.task, words, model, app::worker_ref(String::new()));
-    transcript.timings.total = started.elapsed().as_secs_f64();
+    let transcript = assemble::transcript(heard, about);
     for warning in &transcript.warnings {
         eprintln!("transcription-worker: {name}: {}", warning.message);
     }
@@ -134,14 +135,7 @@ fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<
     };
     let stem = Path::new(name).file_stem().map_or_else(|| name.into(), |stem| stem.to_string_lossy());
     for format in &args.formats {
-        let extension = match format {
-            Format::Json => "json",
-            Format::Txt => "txt",
-            Format::Srt => "srt",
-            Format::Vtt => "vtt",
-            Format::Amazon => "amazon.json",
-        };
-        let path = dir.join(format!("{stem}.{extension}"));
+        let path = dir.join(format!("{stem}.{}", format.extension()));
         std::fs::write(&path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
     }
     Ok(())

@@ -35,13 +35,19 @@ const BACK_OFF: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Writes the whole object that `info` describes into `file`, which has its size already.
-pub(super) async fn download(objects: &dyn Objects, at: &Location, info: &ObjectInfo, file: File) -> Result<(), Fault> {
+pub(super) async fn download(
+    objects: &dyn Objects,
+    at: &Location,
+    info: &ObjectInfo,
+    file: File,
+    on_step: &(dyn Fn() + Send + Sync),
+) -> Result<(), Fault> {
     let size = info.size_bytes;
     let part = if size > SINGLE_BYTES { PART_BYTES } else { size };
     let file = Arc::new(file);
     let ranges = (0..size.div_ceil(part)).map(|i| i * part..(i * part + part).min(size));
     stream::iter(ranges)
-        .map(|range| Part { objects, at, etag: &info.etag, file: Arc::clone(&file), left: range }.run())
+        .map(|range| Part { objects, at, etag: &info.etag, file: Arc::clone(&file), left: range, on_step }.run())
         .buffer_unordered(PARALLEL)
         .try_collect::<()>()
         .await?;
@@ -62,6 +68,7 @@ struct Part<'a> {
     file: Arc<File>,
     /// What is not in the file yet.
     left: Range<u64>,
+    on_step: &'a (dyn Fn() + Send + Sync),
 }
 
 impl Part<'_> {
@@ -129,6 +136,7 @@ impl Part<'_> {
             Ok(offset)
         });
         self.left.start = disk(self.at, written.await.unwrap_or_else(|e| Err(std::io::Error::other(e))))?;
+        (self.on_step)();
         Ok(())
     }
 

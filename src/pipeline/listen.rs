@@ -2,20 +2,20 @@
 //! come free, and answers are put back in order. Memory is bounded by the windows under way.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, ready};
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::audio::{self, AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
+use crate::audio::recording::{Decoded, OnStep, Recording};
+use crate::audio::{AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::FinishedWindow;
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::handler::Control;
 use crate::transcribe::Transcriber;
 use crate::transcribe::pace::Pace;
@@ -30,10 +30,10 @@ mod parts;
 /// Windows decoded ahead of those with the engine.
 const DECODED_AHEAD: usize = 2;
 
-/// A file and how to listen to it.
+/// A recording and how to listen to it.
 pub struct Listening {
-    /// The file on disk.
-    pub path: PathBuf,
+    /// The audio.
+    pub recording: Box<dyn Recording>,
     /// What it is called in errors, and a hint for its format.
     pub name: String,
     /// How to decode it.
@@ -42,6 +42,8 @@ pub struct Listening {
     pub options: WindowOptions,
     /// Told how many seconds of the file are done.
     pub on_progress: Option<Box<dyn Fn(f64) + Send + Sync>>,
+    /// Told that decoding came a step further.
+    pub on_step: OnStep,
     /// How it goes on from an earlier run; `None` where runs are not interrupted.
     pub resume: Option<Resume>,
 }
@@ -96,10 +98,11 @@ pub async fn listen(work: Listening, engine: &Transcriber, control: &Control) ->
 }
 
 async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &CancellationToken) -> Result<Heard, Fault> {
-    let Listening { path, name, audio, mut options, on_progress, mut resume } = work;
+    let Listening { recording, name, audio, mut options, on_progress, on_step, mut resume } = work;
     let (sender, mut windows) = mpsc::channel(DECODED_AHEAD);
-    let what = name.clone();
-    let decoding = tokio::task::spawn_blocking(move || decode(&path, &what, &audio, &sender));
+    let decoding = recording.decode(name.clone(), audio, sender, on_step);
+    tokio::pin!(decoding);
+    let mut decoded = None;
     let session = Arc::new(engine.session());
     // windows listened to, and those of them that may be listened to again; both in order
     let (mut answers, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new());
@@ -153,6 +156,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     Either::Left(ready(Ok(answer)))
                 });
             }
+            outcome = &mut decoding, if decoded.is_none() => decoded = Some(outcome),
             window = windows.recv(), if !decoded_all && answers.len() + settled.len() < room => match window {
                 Some(window) => {
                     first_window.get_or_insert_with(Instant::now);
@@ -165,11 +169,12 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             },
         }
     }
-    let (report, decode) = decoding.await.map_err(|e| {
-        Fault::permanent(Code::CorruptAudio, format!("failed to decode {name}: the decoder panicked: {e}"))
-    })??;
+    let Decoded { report, busy } = match decoded {
+        Some(decoded) => decoded,
+        None => decoding.await,
+    }?;
     heard.report = report;
-    heard.decode = decode;
+    heard.decode = busy;
     heard.transcribe = first_window.map_or(Duration::ZERO, |first: Instant| first.elapsed());
     let words = || heard.segments.iter().flat_map(|segment| &segment.words);
     let count = words().count();
@@ -177,25 +182,6 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
         heard.quality.confidence = words().map(|word| word.probability).sum::<f64>() / count as f64;
     }
     Ok(heard)
-}
-
-/// Decodes on this thread; time spent waiting for the engine does not count.
-fn decode(
-    path: &std::path::Path,
-    name: &str,
-    options: &AudioOptions,
-    windows: &mpsc::Sender<Window>,
-) -> Result<(AudioReport, Duration), Fault> {
-    let started = Instant::now();
-    let mut waited = Duration::ZERO;
-    let report = audio::read_windows(path, name, options, &mut |window| {
-        let handed_over = Instant::now();
-        let sent = windows.blocking_send(window);
-        waited += handed_over.elapsed();
-        // nobody listens any more: the job was given up
-        if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    Ok((report, started.elapsed().saturating_sub(waited)))
 }
 
 /// The answer of an earlier run, or the window back.

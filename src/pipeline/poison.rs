@@ -1,28 +1,32 @@
 //! The guard against jobs that take the whole worker down.
 //!
 //! While a job is decoded and transcribed, a small object beside its output says so: `.started/{job_id}.json`. It is
-//! removed however that ends. A later delivery of the same message that finds it knows that the worker died meanwhile.
-//! Such a job runs with no other beside it, and when it has died too often it is reported instead of tried again.
+//! removed however that ends; a worker that lives and lets the job go (its lease was lost, its time was up) says so in it. A
+//! later delivery of the same message that finds it otherwise knows that the worker died meanwhile. Such a job waits a
+//! while for a quiet moment, so that it takes fewer others with it, and when workers died too often it is reported
+//! instead of tried again.
 //!
 //! Deaths prove little by themselves: a spot instance may go without notice, a kernel may kill a neighbour. So two at
 //! least are needed, in a row: a run that ended in any other way clears the count, and a run that got further than the
 //! one before it (its checkpoint grew) counts as the first of a new row.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::RwLock;
-use tokio::time::timeout;
-use tracing::warn;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
 
+use crate::backoff::Backoff;
 use crate::fault::{Code, Fault};
 use crate::handler::{Control, Delivery};
 use crate::job::{Job, ids};
-use crate::objects::{Condition, Location, Objects};
+use crate::objects::{Condition, Found, Location, Objects};
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +39,12 @@ const CALL_LIMIT: Duration = Duration::from_secs(5);
 const LEAST_DEATHS: u32 = 2;
 /// Where the queue sets no limit of its own, and would deliver forever.
 const DEATHS_WITHOUT_LIMIT: u32 = 3;
+/// How long a suspect waits for a moment in which nothing else is at work.
+const QUIET_WAIT: Duration = Duration::from_secs(60);
+/// How long a job that was let go is said to be: the network that lost its lease may be away for a while.
+const SAY_SO_FOR: Duration = Duration::from_secs(600);
+/// Between two tries to say so.
+const SAY_SO_AGAIN: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(60) };
 
 /// What a run leaves while it is under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,16 +59,24 @@ struct Marker {
     worker: String,
     /// How many windows an earlier run had finished when this one began.
     from_window: usize,
+    /// The worker lives and is at it no more.
+    #[serde(default)]
+    let_go: bool,
 }
 
 /// Shared by all jobs of a worker.
 pub struct PoisonGuard {
     objects: Arc<dyn Objects>,
     worker: String,
-    /// Switches itself off when the store refuses: a marker that cannot be removed would accuse.
-    on: AtomicBool,
-    /// Jobs share it; a suspect has it to itself.
-    company: RwLock<()>,
+    on: bool,
+    /// Buckets that refuse markers: one that cannot be removed would accuse.
+    off: Mutex<HashSet<String>>,
+    /// Runs under way.
+    at_work: watch::Sender<usize>,
+    /// The markers of runs under way, by message.
+    marked: Mutex<HashMap<String, (Location, Marker)>>,
+    /// Those who still say that a job was let go.
+    saying: TaskTracker,
 }
 
 /// One run of a job.
@@ -73,16 +91,39 @@ pub struct Run<'a> {
     pub deaths: u32,
 }
 
+/// Counts a run as under way until dropped.
+struct AtWork<'a>(&'a watch::Sender<usize>);
+
+impl<'a> AtWork<'a> {
+    fn enter(at_work: &'a watch::Sender<usize>) -> Self {
+        at_work.send_modify(|runs| *runs += 1);
+        Self(at_work)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|runs| *runs -= 1);
+    }
+}
+
 impl PoisonGuard {
     /// A guard whose markers name `worker`. Switched off it does nothing.
     pub fn new(objects: Arc<dyn Objects>, worker: String, on: bool) -> Self {
-        Self { objects, worker, on: AtomicBool::new(on), company: RwLock::new(()) }
+        Self {
+            objects,
+            worker,
+            on,
+            off: Mutex::default(),
+            at_work: watch::Sender::new(0),
+            marked: Mutex::default(),
+            saying: TaskTracker::new(),
+        }
     }
 
     /// The marker of a job whose JSON goes to `json`.
     pub fn marker(json: &Location, job: &Job) -> Location {
-        let folder = json.key.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-        Location::new(&json.bucket, format!("{folder}.started/{}.json", ids::key_part(&job.id)))
+        json.sibling(&format!(".started/{}.json", ids::key_part(&job.id)))
     }
 
     /// How many workers in a row died over this message. Looks only at redeliveries, so it costs nothing else.
@@ -94,14 +135,14 @@ impl PoisonGuard {
         if delivery.receive_count < 2 {
             return Ok(0);
         }
-        let Some(body) = self.call("read", self.objects.read(marker, MAX_MARKER_BYTES)).await.flatten() else {
-            return Ok(0);
-        };
-        let Ok(found) = serde_json::from_slice::<Marker>(&body.body) else {
+        let read = self.call(marker, "read", self.objects.read(marker, MAX_MARKER_BYTES)).await;
+        let Some(Found { body, .. }) = read.flatten() else { return Ok(0) };
+        let Ok(found) = serde_json::from_slice::<Marker>(&body) else {
             warn!("the start marker {marker} is damaged: nothing is known of earlier runs");
             return Ok(0);
         };
-        if found.message_id != delivery.message_id || found.receive_count >= delivery.receive_count {
+        let another = found.message_id != delivery.message_id || found.receive_count >= delivery.receive_count;
+        if another || found.let_go {
             return Ok(0);
         }
         let deaths = if from_window > found.from_window { 1 } else { found.deaths.saturating_add(1) };
@@ -115,62 +156,131 @@ impl PoisonGuard {
         Err(Fault::permanent(Code::WorkerCrashed, message))
     }
 
-    /// Does the work between setting the marker and removing it: with others, or alone where a worker died over it.
+    /// Does the work between setting the marker and removing it. Where a worker died over the job, it waits for a moment
+    /// in which nothing else is at work, but bars nobody meanwhile and does not wait for long.
     ///
     /// # Errors
-    /// The work's; `Interrupted` or `LeaseLost` while it waits to be alone.
+    /// The work's; `Interrupted` or `LeaseLost` while it waits.
     pub async fn run<T>(
         &self,
         run: Run<'_>,
         control: &Control,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let turn = async {
-            if run.deaths > 0 {
-                (None, Some(self.company.write().await))
-            } else {
-                (Some(self.company.read().await), None)
+        if run.deaths > 0 {
+            let mut at_work = self.at_work.subscribe();
+            tokio::select! {
+                biased;
+                () = control.lease_lost.cancelled() => return Err(Fault::LeaseLost),
+                () = control.abort.cancelled() => return Err(Fault::Interrupted),
+                // the guard holds the sender, so this cannot fail
+                _ = at_work.wait_for(|runs| *runs == 0) => {}
+                () = sleep(QUIET_WAIT) => {}
             }
-        };
-        let _turn = tokio::select! {
-            biased;
-            () = control.lease_lost.cancelled() => return Err(Fault::LeaseLost),
-            () = control.abort.cancelled() => return Err(Fault::Interrupted),
-            turn = turn => turn,
-        };
+        }
+        let _at_work = AtWork::enter(&self.at_work);
         let marker = Marker {
             message_id: run.delivery.message_id.clone(),
             receive_count: run.delivery.receive_count,
             deaths: run.deaths,
             worker: self.worker.clone(),
             from_window: run.from_window,
+            let_go: false,
         };
-        let body = serde_json::to_vec(&marker).unwrap_or_default();
-        self.call("write", self.objects.put(&run.marker, Bytes::from(body), "application/json", &Condition::Always))
-            .await;
+        self.marked().insert(marker.message_id.clone(), (run.marker.clone(), marker.clone()));
+        let put = put(&*self.objects, &run.marker, &marker, &Condition::Always);
+        self.call(&run.marker, "write", put).await;
         let result = work.await;
-        // of a message that is another's, the marker is another's too; one that was not written may yet be there, for an
-        // upload without an answer is not one that did not arrive
-        if !control.lease_lost.is_cancelled() {
-            self.call("remove", self.objects.remove(&run.marker)).await;
+        if control.lease_lost.is_cancelled() {
+            // the message is another's, and by now its marker may be too
+            self.let_go(run.delivery);
+        } else {
+            // one that was not written may yet be there, for an upload without an answer is not one that did not arrive
+            self.call(&run.marker, "remove", self.objects.remove(&run.marker)).await;
+            self.marked().remove(&run.delivery.message_id);
         }
         result
     }
 
-    /// Best effort: a failure is a warning, a refusal the end of the guard.
-    async fn call<T>(&self, verb: &str, call: impl Future<Output = Result<T, Fault>>) -> Option<T> {
-        if !self.on.load(Ordering::Relaxed) {
+    /// Says in the marker of this message, if it is still this run's, that the worker lives: in the background, and until it
+    /// could be said.
+    pub fn let_go(&self, delivery: &Delivery) {
+        let Some((at, marker)) = self.marked().remove(&delivery.message_id) else { return };
+        if !self.works_at(&at) {
+            return;
+        }
+        let objects = Arc::clone(&self.objects);
+        self.saying.spawn(async move {
+            let begun = Instant::now();
+            let mut failures = 0;
+            while let Err(fault) = say_let_go(&*objects, &at, &marker).await {
+                failures += 1;
+                if !matches!(fault, Fault::Transient(_)) || begun.elapsed() > SAY_SO_FOR {
+                    return warn!(%fault, "a start marker stays that will count as a death");
+                }
+                sleep(SAY_SO_AGAIN.delay(failures)).await;
+            }
+        });
+    }
+
+    /// Returns once everything was said, after `limit` at the latest.
+    pub async fn end(&self, limit: Duration) {
+        self.saying.close();
+        if timeout(limit, self.saying.wait()).await.is_err() {
+            debug!("start markers stay that will count as deaths");
+        }
+    }
+
+    fn works_at(&self, at: &Location) -> bool {
+        self.on && !self.off().contains(&at.bucket)
+    }
+
+    /// Best effort: a failure is a warning, a refusal to write or remove the end of the guard in that bucket. A refusal to
+    /// read is nothing there: without permission to list a bucket that is what a missing object looks like.
+    async fn call<T>(&self, at: &Location, verb: &str, call: impl Future<Output = Result<T, Fault>>) -> Option<T> {
+        if !self.works_at(at) {
             return None;
         }
         match timeout(CALL_LIMIT, call).await {
             Ok(Ok(value)) => return Some(value),
+            Ok(Err(fault @ Fault::Permanent(_))) if verb == "read" => debug!(%fault, "no start marker can be read"),
             Ok(Err(fault @ Fault::Permanent(_))) => {
-                self.on.store(false, Ordering::Relaxed);
-                warn!(%fault, "the poison guard is off until the next start: it failed to {verb} a start marker");
+                self.off().insert(at.bucket.clone());
+                let bucket = &at.bucket;
+                warn!(%fault, bucket, "the poison guard is off in this bucket until the next start: it failed to {verb} a \
+                    start marker");
             }
             Ok(Err(fault)) => warn!(%fault, "failed to {verb} a start marker"),
             Err(_) => warn!("failed to {verb} a start marker: no answer within {CALL_LIMIT:?}"),
         }
         None
     }
+
+    fn off(&self) -> MutexGuard<'_, HashSet<String>> {
+        // single inserts are the only changes: a panic elsewhere left it whole
+        self.off.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn marked(&self) -> MutexGuard<'_, HashMap<String, (Location, Marker)>> {
+        // as above
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The lease has ended, and the next owner may have a marker of its own there: only ours is replaced.
+async fn say_let_go(objects: &dyn Objects, at: &Location, marker: &Marker) -> Result<(), Fault> {
+    let Some(Found { body, etag }) = objects.read(at, MAX_MARKER_BYTES).await? else { return Ok(()) };
+    if serde_json::from_slice::<Marker>(&body).ok().as_ref() != Some(marker) {
+        return Ok(());
+    }
+    let said = Marker { let_go: true, ..marker.clone() };
+    match put(objects, at, &said, &Condition::Unchanged(etag)).await {
+        Err(Fault::Transient(problem)) if problem.code == Code::ObjectChanged => Ok(()),
+        said => said.map(drop),
+    }
+}
+
+async fn put(objects: &dyn Objects, at: &Location, marker: &Marker, condition: &Condition) -> Result<String, Fault> {
+    let body = serde_json::to_vec(marker).unwrap_or_default();
+    objects.put(at, Bytes::from(body), "application/json", condition).await
 }

@@ -17,7 +17,13 @@ const MAX_MESSAGE_CHARS: usize = 2_000;
 impl TranscriptionCompleted {
     /// The event of a finished job: `completed`, or `partial` with the transcript's warnings as its error.
     /// `processing_secs` runs from the start of the fetch to the last object written.
-    pub fn done(job: &Job, transcript: &Transcript, location: TranscriptLocation, processing_secs: f64) -> Self {
+    pub fn done(
+        job: &Job,
+        transcript: &Transcript,
+        location: TranscriptLocation,
+        processing_secs: f64,
+        now: Timestamp,
+    ) -> Self {
         let error = match transcript.status {
             Status::Completed => None,
             Status::Partial | Status::Failed => Some(warnings(transcript)),
@@ -28,21 +34,21 @@ impl TranscriptionCompleted {
             transcript_location: Some(location),
             transcript_metadata: Some(transcript.metadata(processing_secs)),
             error,
-            ..blank(&Identity::from(job))
+            ..blank(&Identity::from(job), now)
         }
     }
 
     /// The event of a job that will not be tried again.
-    pub fn failed(identity: &Identity, problem: &Problem) -> Self {
+    pub fn failed(identity: &Identity, problem: &Problem, now: Timestamp) -> Self {
         Self {
             status: Status::Failed,
             error: Some(EventError { code: problem.code, message: capped(&problem.message) }),
-            ..blank(identity)
+            ..blank(identity, now)
         }
     }
 }
 
-fn blank(identity: &Identity) -> TranscriptionCompleted {
+fn blank(identity: &Identity, now: Timestamp) -> TranscriptionCompleted {
     TranscriptionCompleted {
         version: VERSION.to_owned(),
         user_id: identity.user_id.clone(),
@@ -53,7 +59,8 @@ fn blank(identity: &Identity) -> TranscriptionCompleted {
         transcript_location: None,
         transcript_metadata: None,
         error: None,
-        completed_at: now(),
+        // RFC 3339 in UTC, such as `2026-01-05T12:00:00.123Z`
+        completed_at: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
     }
 }
 
@@ -68,12 +75,6 @@ fn warnings(transcript: &Transcript) -> EventError {
 
 fn capped(message: &str) -> String {
     message.chars().take(MAX_MESSAGE_CHARS).collect()
-}
-
-/// RFC 3339 in UTC, such as `2026-01-05T12:00:00.123Z`.
-fn now() -> String {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now).to_string()
 }
 
 #[cfg(test)]
@@ -92,7 +93,7 @@ mod tests {
             file_id: "f1".to_owned(),
             source: Location::new("uploads", "u1/f1/talk.mp3"),
             output: None,
-            place_is_named: true,
+            place_is_named: false,
             options: JobOptions::default(),
         }
     }
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_whole_transcript_is_completed_without_error() {
-        let event = TranscriptionCompleted::done(&job(), &samples::jfk(), location(), 1.23456);
+        let event = TranscriptionCompleted::done(&job(), &samples::jfk(), location(), 1.23456, Timestamp::now());
         assert_eq!((event.status, event.error), (Status::Completed, None));
         let metadata = event.transcript_metadata.unwrap();
         assert_eq!(metadata.language.as_deref(), Some("en"));
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_damaged_one_is_partial_and_says_why() {
-        let event = TranscriptionCompleted::done(&job(), &samples::call(), location(), 1.0);
+        let event = TranscriptionCompleted::done(&job(), &samples::call(), location(), 1.0, Timestamp::now());
         assert_eq!(event.status, Status::Partial);
         let error = event.error.unwrap();
         assert_eq!((error.code, error.message.as_str()), (Code::DamagedAudio, "2 damaged packets were skipped"));
@@ -128,14 +129,14 @@ mod tests {
 
     #[test]
     fn silence_has_no_language() {
-        let event = TranscriptionCompleted::done(&job(), &samples::silence(), location(), 1.0);
+        let event = TranscriptionCompleted::done(&job(), &samples::silence(), location(), 1.0, Timestamp::now());
         assert_eq!(event.transcript_metadata.unwrap().language, None);
     }
 
     #[test]
     fn a_failure_has_no_transcript_and_a_time_in_utc() {
         let problem = Problem { code: Code::ObjectNotFound, message: "s3://b/k does not exist".to_owned() };
-        let event = TranscriptionCompleted::failed(&Identity::from(&job()), &problem);
+        let event = TranscriptionCompleted::failed(&Identity::from(&job()), &problem, Timestamp::now());
         assert_eq!(
             (event.status, &event.transcript_location, &event.transcript_metadata),
             (Status::Failed, &None, &None)

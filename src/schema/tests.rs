@@ -33,12 +33,14 @@ fn done(status: Status) -> Value {
         amazon_key: None,
     };
     let transcript = if status == Status::Partial { samples::call() } else { samples::silence() };
-    serde_json::to_value(TranscriptionCompleted::done(&job(), &transcript, location, 1.5)).unwrap()
+    serde_json::to_value(TranscriptionCompleted::done(&job(), &transcript, location, 1.5, jiff::Timestamp::now()))
+        .unwrap()
 }
 
 fn failed() -> Value {
     let problem = Problem { code: Code::BadMessage, message: "no".to_owned() };
-    serde_json::to_value(TranscriptionCompleted::failed(&identify("?", "m1"), &problem)).unwrap()
+    serde_json::to_value(TranscriptionCompleted::failed(&identify("?", "m1"), &problem, jiff::Timestamp::now()))
+        .unwrap()
 }
 
 #[test]

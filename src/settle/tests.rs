@@ -17,6 +17,11 @@ fn permanent() -> Fault {
     Fault::permanent(Code::BadMessage, "not a shape we know")
 }
 
+fn settle(queue: Arc<dyn Queue>, handler: Arc<dyn Handler>, health: Health) -> Settle {
+    let backoff = Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(900) };
+    Settle { queue, handler, health, backoff, counts: Arc::default(), unburied: Mutex::default() }
+}
+
 /// A queue with one message, received `receives` times, and who settles it.
 struct Bench {
     queue: Arc<MemoryQueue>,
@@ -48,18 +53,14 @@ impl Bench {
         handler: Arc<dyn Handler>,
         outcome: Result<(), Fault>,
     ) -> Settled {
-        let backoff = Backoff { base: Duration::from_secs(10), cap: Duration::from_secs(900) };
-        let settle = Settle {
-            queue: queue.clone(),
-            handler,
-            health: Health::default(),
-            backoff,
-            counts: Arc::default(),
-            unburied: Mutex::default(),
-        };
+        let settle = settle(queue, handler, Health::default());
+        self.settle_by(&settle, outcome.map(|()| Handled::default())).await
+    }
+
+    async fn settle_by(&self, settle: &Settle, outcome: Result<Handled, Fault>) -> Settled {
         let control = Control { lease_lost: CancellationToken::new(), ..Control::default() };
         let (message, lost) = (self.message.clone(), control.lease_lost.clone());
-        let lease = Lease::hold(queue, message, VISIBILITY, Instant::now(), lost, Arc::default());
+        let lease = Lease::hold(settle.queue.clone(), message, VISIBILITY, Instant::now(), lost, Arc::default());
         let delivery = Delivery {
             message_id: self.message.id.clone(),
             body: self.message.body.clone(),
@@ -67,7 +68,6 @@ impl Bench {
             sent_at_ms: 0,
             max_receive_count: Some(LAST),
         };
-        let outcome = outcome.map(|()| Handled::default());
         settle.settle(&self.message, &delivery, &control, lease, outcome).await
     }
 
@@ -165,4 +165,68 @@ async fn a_delete_that_fails_briefly_is_repeated() {
         assert_eq!(bench.settle_with(queue, bench.handler.clone(), Ok(())).await, Settled::Done);
         assert!(bench.queue.bodies().is_empty(), "{trouble:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_stays_ours_while_its_failure_is_reported() {
+    let bench = Bench::new(1).await;
+    let slow = Faulty::new(&bench.handler).at("report", [1], &Trouble::Slow(10 * VISIBILITY));
+    assert!(matches!(bench.settle_with(bench.queue.clone(), slow, Err(permanent())).await, Settled::Rejected(..)));
+    let extended: Vec<_> = bench.queue.events().into_iter().filter(|it| matches!(it.what, What::Extended(_))).collect();
+    assert!(extended.windows(2).all(|pair| pair[1].at - pair[0].at < VISIBILITY) && extended.len() > 20);
+    assert!(bench.queue.bodies().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_leases_end_nothing_is_done_although_the_queue_would_take_it() {
+    let bench = Bench::new(1).await;
+    let queue = Faulty::new(&bench.queue).at("extend", 1..=99, &Trouble::Fail(transient()));
+    let slow = Faulty::new(&bench.handler).at("report", [1], &Trouble::Slow(2 * VISIBILITY));
+    assert_eq!(bench.settle_with(queue, slow, Err(permanent())).await, Settled::Lost);
+    assert_eq!((bench.queue.bodies(), bench.queue.dead().len()), (vec!["job".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_is_unable_to_do_is_never_reported() {
+    for receives in 1..=LAST {
+        let bench = Bench::new(receives).await;
+        let unable = Fault::unable(Code::EngineUnavailable, "no engine works");
+        assert!(matches!(bench.settle(Err(unable)).await, Settled::Returned(..)));
+        assert!(bench.reports().is_empty() && bench.queue.hidden_for("job") > Duration::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sick_worker_reports_nothing_on_a_last_receive() {
+    for fault in [transient(), Fault::Interrupted] {
+        let bench = Bench::new(LAST).await;
+        let health = Health::default();
+        health.broke(crate::health::Part::Engine, "no GPU");
+        let settle = settle(bench.queue.clone(), bench.handler.clone(), health);
+        assert!(matches!(bench.settle_by(&settle, Err(fault)).await, Settled::Returned(..)));
+        assert!(bench.reports().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failed_job_of_a_message_is_dead_lettered_before_the_message_goes() {
+    let bench = Bench::new(1).await;
+    let Fault::Permanent(problem) = permanent() else { unreachable!() };
+    let letter = |body: &str| Letter { body: body.to_owned(), problem: problem.clone() };
+    let settle = settle(bench.queue.clone(), bench.handler.clone(), Health::default());
+    let handled = Handled { letters: vec![letter("one"), letter("two")] };
+    assert_eq!(bench.settle_by(&settle, Ok(handled)).await, Settled::Done);
+    assert_eq!(bench.queue.dead(), ["one", "two"]);
+    assert!(bench.queue.bodies().is_empty() && bench.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_whose_copy_is_refused_is_reported_once() {
+    let bench = Bench::new(1).await;
+    let queue = Faulty::new(&bench.queue).at("dead_letter", 1..=9, &Trouble::Fail(permanent()));
+    let settle = settle(queue, bench.handler.clone(), Health::default());
+    for _ in 0..3 {
+        assert!(matches!(bench.settle_by(&settle, Err(permanent())).await, Settled::Retried(..)));
+    }
+    assert_eq!(bench.reports().len(), 1);
 }

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::link::{Launch, Link};
 use super::wire::{EngineInfo, PROTOCOL, Request, Response, encode_frame, read_response};
 
 /// A pipe that takes no byte for so long has no reader: the largest frame is 2 MB.
@@ -31,22 +34,27 @@ pub struct EngineCommand {
     pub args: Vec<OsString>,
 }
 
-/// A running engine that has said `Ready`. Killed when dropped.
+/// A running engine. Killed when dropped.
 #[derive(Debug)]
-pub struct Child {
-    /// What it said of itself.
-    pub info: EngineInfo,
+struct Child {
+    info: EngineInfo,
     process: tokio::process::Child,
     stdin: Option<ChildStdin>,
     responses: mpsc::Receiver<io::Result<Response>>,
+    /// What reads its pipes; ends with it.
+    _readers: JoinSet<()>,
+}
+
+#[async_trait]
+impl Launch for EngineCommand {
+    /// Errors: it cannot be started, ended early, spoke another protocol or took longer than five minutes.
+    async fn launch(&self) -> Result<Box<dyn Link>, String> {
+        Ok(Box::new(Child::start(self).await?))
+    }
 }
 
 impl Child {
-    /// Starts an engine and waits until it is ready.
-    ///
-    /// # Errors
-    /// A sentence: it cannot be started, ended early, spoke another protocol or took longer than five minutes.
-    pub async fn start(command: &EngineCommand) -> Result<Self, String> {
+    async fn start(command: &EngineCommand) -> Result<Self, String> {
         let program = command.program.display();
         let mut process = Command::new(&command.program)
             .args(&command.args)
@@ -63,10 +71,12 @@ impl Child {
         else {
             return Err(format!("failed to start the engine {program}: no pipes"));
         };
-        tokio::spawn(relay_log(stderr));
         let (sender, responses) = mpsc::channel(64);
-        tokio::spawn(read_responses(stdout, sender));
-        let mut child = Self { info: EngineInfo::default(), process, stdin: Some(stdin), responses };
+        let mut readers = JoinSet::new();
+        readers.spawn(relay_log(stderr));
+        readers.spawn(read_responses(stdout, sender));
+        let info = EngineInfo::default();
+        let mut child = Self { info, process, stdin: Some(stdin), responses, _readers: readers };
         match timeout(START_TIMEOUT, child.receive()).await {
             Ok(Ok(Response::Ready(info))) if info.protocol == PROTOCOL => child.info = info,
             Ok(Ok(_)) => return Err(format!("the engine {program} speaks another protocol")),
@@ -75,17 +85,19 @@ impl Child {
         }
         Ok(child)
     }
+}
 
-    /// The engine's process id, while it runs.
-    pub fn id(&self) -> Option<u32> {
+#[async_trait]
+impl Link for Child {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Sends one window.
-    ///
-    /// # Errors
-    /// The engine has gone or does not read.
-    pub async fn send(&mut self, request: &Request, pcm: &[f32]) -> Result<(), String> {
+    async fn send(&mut self, request: &Request, pcm: &[f32]) -> Result<(), String> {
         let frame = encode_frame(request, pcm).map_err(|e| e.to_string())?;
         let Some(stdin) = &mut self.stdin else { return Err("its stdin was closed".to_owned()) };
         match timeout(WRITE_TIMEOUT, stdin.write_all(&frame)).await {
@@ -95,11 +107,7 @@ impl Child {
         }
     }
 
-    /// The next answer. May be dropped while it waits.
-    ///
-    /// # Errors
-    /// The engine has ended, or answers garbage: it is to be killed.
-    pub async fn receive(&mut self) -> Result<Response, String> {
+    async fn receive(&mut self) -> Result<Response, String> {
         match self.responses.recv().await {
             Some(Ok(response)) => Ok(response),
             Some(Err(e)) => Err(format!("it answers garbage: {e}")),
@@ -107,8 +115,7 @@ impl Child {
         }
     }
 
-    /// Asks the engine to end, then kills it. Returns how it ended.
-    pub async fn end(mut self) -> String {
+    async fn end(mut self: Box<Self>) -> String {
         drop(self.stdin.take());
         let status = match timeout(EXIT_TIMEOUT, self.process.wait()).await {
             Ok(status) => status,
@@ -117,8 +124,7 @@ impl Child {
         status.map_or_else(|e| e.to_string(), |status| status.to_string())
     }
 
-    /// Kills the engine. Returns how it ended: by a signal of its own making if it was dead already.
-    pub async fn kill(mut self) -> String {
+    async fn kill(mut self: Box<Self>) -> String {
         // an error means that it has ended already, which is what is wanted
         let _ = self.process.start_kill();
         self.process.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string())

@@ -1,7 +1,7 @@
 //! Keeps one engine process at work: feeds it windows, restarts it when it dies or hangs, and finds the window that
 //! kills it. A death is an event here, never the daemon's end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,11 +10,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::child::{Child, EngineCommand};
+use super::link::{Launch, Link};
 use super::scheduler::{Scheduler, Task};
 use super::wire::{EngineInfo, Request, Response};
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::fault::{Code, Fault};
+use crate::health::{Health, Part};
 
 /// A window that was in a lane at so many deaths is the cause: at the second it was alone.
 const FATAL_STRIKES: u8 = 2;
@@ -28,8 +29,8 @@ const RESTART_BACKOFF_CAP: Duration = Duration::from_secs(30);
 /// How an engine is kept.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
-    /// What to run.
-    pub command: EngineCommand,
+    /// What starts it.
+    pub launch: Arc<dyn Launch>,
     /// An answer may take this long, and `timeout_factor` times the window's length on top; then the engine counts
     /// as hung.
     pub timeout_base: Duration,
@@ -59,6 +60,7 @@ pub struct Supervisor {
     settings: EngineSettings,
     scheduler: Arc<Scheduler>,
     stats: Arc<EngineStats>,
+    health: Health,
     ready: watch::Sender<Result<Option<EngineInfo>, String>>,
     /// Windows of a dead engine, to be sent again: those with a strike one at a time.
     again: VecDeque<Task>,
@@ -81,9 +83,10 @@ impl Supervisor {
         settings: EngineSettings,
         scheduler: Arc<Scheduler>,
         stats: Arc<EngineStats>,
+        health: Health,
         ready: watch::Sender<Result<Option<EngineInfo>, String>>,
     ) -> Self {
-        Self { settings, scheduler, stats, ready, again: VecDeque::new() }
+        Self { settings, scheduler, stats, health, ready, again: VecDeque::new() }
     }
 
     /// Runs until `stop`; the engine is killed then.
@@ -91,16 +94,17 @@ impl Supervisor {
         let mut failed_starts = 0u32;
         while !stop.is_cancelled() {
             let started = tokio::select! {
-                started = Child::start(&self.settings.command) => started,
+                biased;
                 () = stop.cancelled() => return,
+                started = self.settings.launch.launch() => started,
             };
             match started {
                 Ok(child) => {
                     failed_starts = 0;
-                    self.stats.pid.store(child.id().map_or(0, u64::from), Ordering::Relaxed);
-                    tracing::info!(pid = child.id(), load_ms = child.info.load_ms, lanes = child.info.lanes,
-                        backend = %child.info.backend, "engine ready");
-                    self.tell(Ok(Some(child.info.clone())));
+                    self.stats.pid.store(child.pid().map_or(0, u64::from), Ordering::Relaxed);
+                    tracing::info!(pid = child.pid(), load_ms = child.info().load_ms, lanes = child.info().lanes,
+                        backend = %child.info().backend, "engine ready");
+                    self.tell(Ok(Some(child.info().clone())));
                     if matches!(self.serve(child, &stop).await, End::Stopped) {
                         return;
                     }
@@ -120,8 +124,8 @@ impl Supervisor {
         }
     }
 
-    async fn serve(&mut self, mut child: Child, stop: &CancellationToken) -> End {
-        let mut in_flight: HashMap<u64, InFlight> = HashMap::new();
+    async fn serve(&mut self, mut child: Box<dyn Link>, stop: &CancellationToken) -> End {
+        let mut in_flight: BTreeMap<u64, InFlight> = BTreeMap::new();
         let mut windows = 0u64;
         let end = loop {
             self.stats.busy.store(in_flight.len() as u64, Ordering::Relaxed);
@@ -129,7 +133,7 @@ impl Supervisor {
             if worn && in_flight.is_empty() {
                 break End::Recycle;
             }
-            let room = !worn && self.has_room(&in_flight, child.info.lanes);
+            let room = !worn && self.has_room(&in_flight, child.info().lanes);
             let hung_at = in_flight.values().map(|window| window.deadline).min().unwrap_or_else(far_future);
             tokio::select! {
                 biased;
@@ -175,16 +179,17 @@ impl Supervisor {
         drop(self.ready.send_replace(news));
     }
 
-    fn has_room(&self, in_flight: &HashMap<u64, InFlight>, lanes: usize) -> bool {
+    fn has_room(&self, in_flight: &BTreeMap<u64, InFlight>, lanes: usize) -> bool {
         let suspect_at_work = in_flight.values().any(|window| window.task.strikes > 0);
         let suspect_next = self.again.front().is_some_and(|task| task.strikes > 0);
         if suspect_at_work || suspect_next { in_flight.is_empty() } else { in_flight.len() < lanes.max(1) }
     }
 
-    fn answer(&self, response: Response, in_flight: &mut HashMap<u64, InFlight>) {
+    fn answer(&self, response: Response, in_flight: &mut BTreeMap<u64, InFlight>) {
         let (id, result) = match response {
             Response::Ready(_) => return,
             Response::Done { id, text } => {
+                self.health.works(Part::Engine);
                 self.stats.busy_ms.fetch_add(u64::from(text.busy_ms), Ordering::Relaxed);
                 (id, Ok(text))
             }
@@ -198,7 +203,7 @@ impl Supervisor {
     }
 
     /// Sorts the windows of a dead engine: at a hang the late ones are to blame, at a death any of them may be.
-    fn take_back(&mut self, in_flight: HashMap<u64, InFlight>) {
+    fn take_back(&mut self, in_flight: BTreeMap<u64, InFlight>) {
         let now = Instant::now();
         let hang = in_flight.values().any(|window| window.deadline <= now);
         let mut windows: Vec<InFlight> = in_flight.into_values().collect();

@@ -72,6 +72,13 @@ pub fn transcript(duration: f64, channels: u16, language: &str, segments: Vec<Se
         },
         language: Some(Language { code: language.to_owned(), probability: Some(0.98) }),
         task: Task::Transcribe,
+        request: Some(Request {
+            language: None,
+            prompt: None,
+            channels: Channels::Mix,
+            word_timestamps: true,
+            formats: vec![Format::Json, Format::Txt, Format::Vtt],
+        }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
         segments,

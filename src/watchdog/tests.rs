@@ -12,7 +12,7 @@ fn attended() -> (Progress, Drain, Arc<Mutex<Vec<String>>>) {
     let (progress, drain) = (Progress::default(), Drain::new(MINUTE, MINUTE / 2));
     let told = Arc::new(Mutex::new(Vec::new()));
     let (log, theirs, stop) = (Arc::clone(&told), progress.clone(), drain.clone());
-    tokio::spawn(attend_with(theirs, Arc::default(), stop, move |states| {
+    tokio::spawn(attend_with(theirs, Arc::default(), Health::default(), stop, move |states| {
         let mut log = log.lock().expect("no test panics here");
         log.extend(states.iter().map(ToString::to_string).filter(|state| !state.starts_with("STATUS")));
     }));

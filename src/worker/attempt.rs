@@ -160,13 +160,13 @@ impl Attempts {
         };
         tokio::select! {
             biased;
-            outcome = handled => outcome,
-            () = overdue => Err(Fault::LeaseLost),
-            () = self.drain.last_call() => {
-                warn!("the work did not end in time and was dropped");
-                Err(Fault::Interrupted)
-            }
+            outcome = handled => return outcome,
+            () = overdue => {}
+            () = self.drain.last_call() => {}
         }
+        warn!("the work did not end in time and was dropped");
+        self.handler.let_go(delivery);
+        if control.lease_lost.is_cancelled() { Err(Fault::LeaseLost) } else { Err(Fault::Interrupted) }
     }
 }
 

@@ -207,7 +207,8 @@ impl Queue for MemoryQueue {
 }
 
 /// Does what the body's first word says: `ok`, `work N` (seconds; ends early on abort or loss), `stubborn N` (seconds,
-/// whatever it is told), `deaf` (never ends), `panic`, `poison` (permanent), `busy` (transient).
+/// whatever it is told), `deaf` (never ends), `panic`, `poison` (permanent), `busy` (transient),
+/// `unable` (this worker's own fault), `wait N` (seconds, without a slot).
 #[derive(Default)]
 pub struct Scripted {
     /// Bodies in the order their handling began.
@@ -243,6 +244,8 @@ impl Handler for Scripted {
         self.reports.lock().unwrap().push((delivery.body.clone(), problem.clone()));
         Ok(())
     }
+
+    fn let_go(&self, _delivery: &Delivery) {}
 }
 
 impl Scripted {
@@ -255,6 +258,11 @@ impl Scripted {
             "poison" => return Err(Fault::permanent(Code::BadMessage, "not a shape we know")),
             "busy" => return Err(Fault::transient(Code::ServiceUnavailable, "failed to fetch s3://b/k: slow down")),
             "deaf" => std::future::pending::<()>().await,
+            "unable" => return Err(Fault::unable(Code::EngineUnavailable, "no engine works")),
+            "wait" => {
+                let _parked = control.parking.park();
+                sleep(Duration::from_secs(secs)).await;
+            }
             "stubborn" => sleep(Duration::from_secs(secs)).await,
             "work" => {
                 tokio::select! {
@@ -375,5 +383,9 @@ impl<T: Handler + ?Sized> Handler for Faulty<T> {
     async fn report(&self, delivery: &Delivery, problem: &Problem, control: &Control) -> Result<(), Fault> {
         self.pass("report").await?;
         self.inner.report(delivery, problem, control).await
+    }
+
+    fn let_go(&self, delivery: &Delivery) {
+        self.inner.let_go(delivery);
     }
 }

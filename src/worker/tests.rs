@@ -8,8 +8,10 @@ use tokio::time::timeout;
 use super::fakes::{Faulty, MemoryQueue, POLL, Scripted, Trouble, What};
 use super::*;
 use crate::fault::Code;
+use crate::health::Patience;
 
 mod failing;
+mod health;
 mod stopping;
 mod working;
 
@@ -26,6 +28,7 @@ const SETTINGS: Settings = Settings {
 /// A worker that runs, and all that can be seen of it.
 struct Rig {
     handler: Arc<Scripted>,
+    health: Health,
     drain: Drain,
     progress: Progress,
     counts: Arc<Counts>,
@@ -44,16 +47,17 @@ impl Rig {
     fn with(port: Arc<dyn Queue>, settings: Settings) -> Self {
         let handler = Arc::<Scripted>::default();
         let (drain, progress, counts) = (Drain::new(GRACE, MARGIN), Progress::default(), Arc::<Counts>::default());
+        let health = Health::default();
         let worker = Worker {
             queue: port,
             handler: handler.clone(),
-            health: Health::default(),
+            health: health.clone(),
             settings,
             drain: drain.clone(),
             progress: progress.clone(),
             counts: Arc::clone(&counts),
         };
-        Self { handler, drain, progress, counts, running: tokio::spawn(worker.run()) }
+        Self { handler, health, drain, progress, counts, running: tokio::spawn(worker.run()) }
     }
 
     fn stop(&self) {

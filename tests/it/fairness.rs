@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use transcription_worker::audio::AudioOptions;
+use transcription_worker::audio::recording::LocalFile;
 use transcription_worker::handler::Control;
+use transcription_worker::health::Health;
 use transcription_worker::job::Channels;
 use transcription_worker::pipeline::listen::{Heard, Listening, listen};
 use transcription_worker::transcribe::Transcriber;
@@ -20,7 +23,15 @@ async fn hear(path: PathBuf, engine: &Transcriber) -> Heard {
     // lanes are what is scarce: each window takes longer than decoding the next
     let options = WindowOptions { prompt: Some("slow".into()), ..WindowOptions::default() };
     let audio = AudioOptions { channels: Channels::Mix, max_duration_secs: 7_200.0, ffmpeg: None };
-    let work = Listening { path, name: "talk.wav".into(), audio, options, on_progress: None, resume: None };
+    let work = Listening {
+        recording: Box::new(LocalFile::new(path)),
+        name: "talk.wav".into(),
+        audio,
+        options,
+        on_progress: None,
+        on_step: Box::new(|| ()),
+        resume: None,
+    };
     listen(work, engine, &Control::default()).await.unwrap()
 }
 
@@ -31,12 +42,12 @@ async fn a_short_job_is_done_after_a_few_windows_of_a_long_one() {
     std::fs::write(&long, long_speech(1_200)).unwrap();
     std::fs::write(&short, speech("wav")).unwrap();
     let settings = EngineSettings {
-        command: EngineCommand { program: scripted_engine(), args: vec![] },
+        launch: Arc::new(EngineCommand { program: scripted_engine(), args: vec![] }),
         timeout_base: Duration::from_secs(60),
         timeout_factor: 8.0,
         recycle_after_windows: 20_000,
     };
-    let engine = Transcriber::start(vec![settings]).await.unwrap();
+    let engine = Transcriber::start(vec![settings], Health::default()).await.unwrap();
     let (stats, lanes) = (engine.stats(), engine.lanes() as u64);
     let answered = || stats.windows.load(Ordering::Relaxed);
     let meanwhile = async {

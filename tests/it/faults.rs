@@ -66,30 +66,30 @@ async fn a_throttled_queue_is_asked_again() {
 
 #[tokio::test]
 async fn audio_that_may_not_be_read_is_reported_as_access_denied() {
-    for operation in ["HeadObject", "GetObject"] {
-        let denied = json!([{"service": "s3", "operation": operation,
-            "error": {"code": "AccessDenied", "status": 403}}]);
-        let (rig, _proxy, _worker) = job_under(denied).await;
-        let event = rig.event().await;
-        assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("ACCESS_DENIED")));
-        assert!(event["error"]["message"].as_str().unwrap().contains("talk.flac"), "{event:#}");
-        assert_eq!(rig.dead_letter().await.1.as_deref(), Some("ACCESS_DENIED"));
-        rig.queue_is_empty().await;
-    }
+    let denied = json!([{"service": "s3", "operation": "GetObject", "error": {"code": "AccessDenied", "status": 403}}]);
+    let (rig, _proxy, _worker) = job_under(denied).await;
+    let event = rig.event().await;
+    assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("ACCESS_DENIED")));
+    assert!(event["error"]["message"].as_str().unwrap().contains("talk.flac"), "{event:#}");
+    assert_eq!(rig.dead_letter().await.1.as_deref(), Some("ACCESS_DENIED"));
+    rig.queue_is_empty().await;
 }
 
 #[tokio::test]
-async fn an_event_that_could_not_be_published_is_published_later_without_a_second_inference() {
-    // more than the SDK's own tries: the first delivery fails for it
+async fn an_event_that_could_not_be_published_is_published_later_within_the_same_receive() {
+    // more than the SDK's own tries
     let away = json!([{"service": "events", "operation": "PutEvents", "times": 5,
         "error": {"code": "InternalException", "status": 500}}]);
-    let (rig, _proxy, mut worker) = job_under(away).await;
-    worker.logs("will be retried").await;
-    assert!(rig.transcript("talk").await.is_some());
+    let (rig, _proxy, worker) = job_under(away).await;
     assert_completed(&rig).await;
-    worker.logs("already transcribed").await;
     rig.queue_is_empty().await;
     assert!(rig.no_event().await);
+    assert_eq!(
+        (count(&worker, "will be retried"), count(&worker, "already transcribed")),
+        (0, 0),
+        "{:#?}",
+        worker.log()
+    );
 }
 
 #[tokio::test]
@@ -106,17 +106,86 @@ async fn a_message_that_could_not_be_deleted_is_only_published_again() {
     assert_eq!(count(&worker, "\"job done\""), 1, "{:#?}", worker.log());
 }
 
-#[tokio::test]
-async fn a_job_whose_transcripts_cannot_be_written_is_reported_once_and_redriven() {
-    let full = json!([{"service": "s3", "operation": "PutObject",
-        "error": {"code": "ServiceUnavailable", "status": 503}}]);
-    let (rig, _proxy, worker) = job_under(full).await;
-    let event = rig.event().await;
-    assert_eq!((&event["status"], &event["error"]["code"]), (&json!("failed"), &json!("RETRIES_EXHAUSTED")));
-    assert_eq!(rig.dead_letter().await, (rig.job("talk", "talk.flac").to_string(), None), "by the queue's own redrive");
+/// A worker that cannot use its own places receives nothing: another has the job.
+async fn assert_untouched(rig: &Rig) {
+    assert!(rig.no_event().await && rig.transcript("talk").await.is_none());
+    let _healthy = Running::start(&mut rig.worker());
+    assert_completed(rig).await;
     rig.queue_is_empty().await;
     assert!(rig.no_event().await);
-    assert_eq!(count(&worker, "failed, will be retried"), 2);
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_write_transcripts_ends_the_worker_and_no_job() {
+    let denied = json!([{"service": "s3", "operation": "PutObject", "error": {"code": "AccessDenied", "status": 403}}]);
+    let (rig, _proxy, mut worker) = job_under(denied).await;
+    assert_eq!(worker.ended().await.code(), Some(78));
+    assert!(worker.log().concat().contains("let the worker's role put, get and delete"), "{:#?}", worker.log());
+    assert_untouched(&rig).await;
+}
+
+#[tokio::test]
+async fn a_role_that_was_attached_a_moment_ago_is_waited_for() {
+    let at_first = json!([
+        {"service": "s3", "operation": "PutObject", "times": 1, "error": {"code": "AccessDenied", "status": 403}},
+        {"service": "sqs", "operation": "GetQueueAttributes", "times": 1, "error": {"code": "AccessDenied", "status": 403}},
+    ]);
+    let (rig, _proxy, mut worker) = job_under(at_first).await;
+    worker.logs("not ready to receive").await;
+    assert_completed(&rig).await;
+    rig.queue_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_bus_or_bucket_that_does_not_exist_ends_the_worker_and_no_job() {
+    for (variable, cure) in [
+        ("TRANSCRIPTION_EVENT_BUS", "set TRANSCRIPTION_EVENT_BUS to a bus that exists"),
+        ("TRANSCRIPTION_OUTPUT_BUCKET", "set TRANSCRIPTION_OUTPUT_BUCKET to a bucket that exists"),
+    ] {
+        let rig = Rig::new().await;
+        rig.upload("talk.flac", speech("flac")).await;
+        rig.send(rig.job("talk", "talk.flac")).await;
+        let mut worker = Running::start(rig.worker().env(variable, "nowhere-at-all"));
+        assert_eq!(worker.ended().await.code(), Some(78));
+        let log = worker.log().concat();
+        assert!(log.contains("nowhere-at-all") && log.contains(cure), "{:#?}", worker.log());
+        let checked = rig.worker_command("check").env(variable, "nowhere-at-all").output().await.unwrap();
+        assert_eq!(checked.status.code(), Some(78), "{}", String::from_utf8_lossy(&checked.stdout));
+        assert_untouched(&rig).await;
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_announced_before_it_is_there_is_waited_for() {
+    let rig = Rig::new().await;
+    rig.send(rig.job("talk", "talk.flac")).await;
+    rig.upload("other.flac", speech("flac")).await;
+    let mut command = rig.worker();
+    let mut worker =
+        Running::start(command.env("TRANSCRIPTION_OBJECT_GRACE_SECS", "600").env("TRANSCRIPTION_JOBS", "1"));
+    worker.logs("the object is not there yet").await;
+    // needs the only slot
+    rig.send(rig.job("other", "other.flac")).await;
+    assert_eq!(rig.event().await["jobId"], "other");
+    rig.upload("talk.flac", speech("flac")).await;
+    assert_completed(&rig).await;
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+}
+
+#[tokio::test]
+async fn a_finished_job_whose_source_was_removed_is_completed_again() {
+    let rig = Rig::new().await;
+    rig.upload("talk.flac", speech("flac")).await;
+    rig.send(rig.job("talk", "talk.flac")).await;
+    let mut worker = Running::start(&mut rig.worker());
+    assert_completed(&rig).await;
+    rig.s3.delete_object().bucket(rig.audio_bucket()).key("talk.flac").send().await.unwrap();
+    rig.send(rig.job("talk", "talk.flac")).await;
+    assert_completed(&rig).await;
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+    worker.logs("already transcribed").await;
 }
 
 #[tokio::test]

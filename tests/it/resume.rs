@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use transcription_worker::audio::{AudioOptions, read_windows};
+use transcription_worker::audio::{AudioOptions, Window, read_windows};
 use transcription_worker::job::Channels;
 
 use crate::rig::{Rig, repository, speech, wait_until, wav};
@@ -21,7 +21,7 @@ pub fn sentences(secs: usize) -> Vec<u8> {
     let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None };
     let path = repository().join("tests/audio/jfk.flac");
     let mut clip = vec![0; 8_000];
-    read_windows(&path, "jfk.flac", &options, &mut |window| {
+    read_windows(&path, "jfk.flac", &options, &mut |window: Window| {
         clip.extend(window.pcm.iter().map(|sample| (sample * 32_767.0) as i16));
         ControlFlow::Continue(())
     })

@@ -214,7 +214,9 @@ impl Rig {
             .env("TRANSCRIPTION_OUTPUT_BUCKET", self.output_bucket())
             .env("TRANSCRIPTION_EVENT_BUS", "hub")
             .env("TRANSCRIPTION_POLL_SECS", "1")
-            .env("TRANSCRIPTION_BACKOFF_SECS", "0.2");
+            .env("TRANSCRIPTION_BACKOFF_SECS", "0.2")
+            .env("TRANSCRIPTION_OBJECT_GRACE_SECS", "0")
+            .env("TRANSCRIPTION_REFUSAL_SECS", "5");
         command
     }
 }

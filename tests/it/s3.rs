@@ -113,8 +113,9 @@ async fn a_large_object_arrives_whole_in_parts() {
     let parent = tempfile::tempdir().unwrap();
     let scratch = Scratch::open(parent.path()).unwrap();
     let limits = FetchLimits { max_bytes: 1 << 30, reserve_bytes: 0 };
-    let fetched = fetch(objects, &at, &scratch, &limits, &Control::default()).await.unwrap();
-    assert!(fs::read(fetched.path()).unwrap() == content);
+    let info = objects.head(&at).await.unwrap();
+    let fetched = fetch(objects, &at, &info, &scratch, &limits, &Control::default(), &|| ()).await.unwrap();
+    assert!(fs::read(&fetched).unwrap() == content);
 }
 
 /// Objects behind a server that gives one answer to everything: what the stand-in cannot be brought to say.

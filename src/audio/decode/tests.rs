@@ -17,7 +17,7 @@ fn options() -> AudioOptions {
 fn read(path: impl AsRef<Path>, options: &AudioOptions) -> Result<(AudioReport, Vec<Window>), Fault> {
     let mut windows = Vec::new();
     let name = path.as_ref().to_string_lossy().into_owned();
-    let report = read_windows(path.as_ref(), &name, options, &mut |window| {
+    let report = read_windows(path.as_ref(), &name, options, &mut |window: Window| {
         windows.push(window);
         ControlFlow::Continue(())
     })?;
@@ -202,7 +202,7 @@ fn windows_come_while_the_file_is_being_read() {
     let path = folder.path().join("long.wav");
     std::fs::write(&path, whole_wav(16_000, 1, &clip_samples().repeat(20))).unwrap();
     let mut count = 0;
-    let report = read_windows(&path, "long.wav", &options(), &mut |window| {
+    let report = read_windows(&path, "long.wav", &options(), &mut |window: Window| {
         count += 1;
         assert!(window.pcm.len() <= 29 * 16_000);
         // had the reader the whole file by now, it would not notice
@@ -219,7 +219,7 @@ fn break_ends_the_work() {
     let path = folder.path().join("long.wav");
     std::fs::write(&path, file).unwrap();
     let mut count = 0;
-    let outcome = read_windows(&path, "long.wav", &options(), &mut |_| {
+    let outcome = read_windows(&path, "long.wav", &options(), &mut |_: Window| {
         count += 1;
         ControlFlow::Break(())
     });

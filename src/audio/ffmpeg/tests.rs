@@ -15,7 +15,7 @@ fn read(program: &Path, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window
     let options =
         AudioOptions { channels: Default::default(), max_duration_secs: 60.0, ffmpeg: Some(program.to_owned()) };
     let mut windows = Vec::new();
-    let report = read_windows(&path, "user/talk.au", &options, &mut |window| {
+    let report = read_windows(&path, "user/talk.au", &options, &mut |window: Window| {
         windows.push(window);
         ControlFlow::Continue(())
     });

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
-use super::{complain, exit};
+use super::complain;
 use crate::app;
+use crate::audio::recording::LocalFile;
 use crate::audio::{AudioOptions, SAMPLE_RATE_HZ, read_samples};
 use crate::config::EngineConfig;
+use crate::exit;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Channels;
 use crate::model::Model;
 use crate::pipeline::Defaults;
@@ -73,7 +76,7 @@ async fn measure(clip: &Path, config: &EngineConfig, defaults: &Defaults, model:
     let speech = samples_of(clip, defaults)?;
     write_wav(&folder, "long.wav", &speech, LONG_SECS)?;
     write_wav(&folder, "short.wav", &speech, SHORT_SECS)?;
-    let engine = app::start_engine(config, model).await?;
+    let engine = app::start_engine(config, model, Health::default()).await?;
     let (stats, lanes) = (engine.stats(), engine.lanes());
     let long = hear("long.wav", &folder, defaults, &engine);
     let short = async {
@@ -106,11 +109,12 @@ async fn measure(clip: &Path, config: &EngineConfig, defaults: &Defaults, model:
 
 async fn hear(name: &str, folder: &TempDir, defaults: &Defaults, engine: &Transcriber) -> Result<Heard, String> {
     let listening = Listening {
-        path: folder.path().join(name),
+        recording: Box::new(LocalFile::new(folder.path().join(name))),
         name: name.to_owned(),
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),
         on_progress: None,
+        on_step: Box::new(|| ()),
         resume: None,
     };
     listen(listening, engine, &Control::default()).await.map_err(|fault| fault.to_string())

@@ -9,19 +9,22 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
+use super::complain;
 use super::inputs::Entry;
 use super::process::{age_secs, peak_mib};
 use super::wer::{self, Errors};
-use super::{complain, exit};
 use crate::app;
+use crate::audio::recording::LocalFile;
 use crate::config::EngineConfig;
+use crate::exit;
 use crate::handler::Control;
+use crate::health::Health;
 use crate::job::Format;
 use crate::model::Model;
+use crate::pipeline::Defaults;
+use crate::pipeline::assemble::{self, About};
 use crate::pipeline::listen::{Listening, listen};
-use crate::pipeline::{Defaults, assemble};
 use crate::transcribe::Transcriber;
-use crate::transcript::{JobRef, SourceRef};
 
 /// What one run came to.
 #[derive(Debug, Default, Serialize)]
@@ -86,7 +89,7 @@ impl Bench<'_> {
     /// The engine does not start. A file that fails is counted and named on stderr.
     pub async fn run(&self, config: &EngineConfig, before: Duration) -> Result<Figures, String> {
         let started = Instant::now();
-        let engine = app::start_engine(config, self.model).await?;
+        let engine = app::start_engine(config, self.model, Health::default()).await?;
         let start = started.elapsed();
         let jobs = self.jobs.unwrap_or(engine.lanes() + 1).max(1);
         let mut figures = Figures { lanes: engine.lanes(), jobs, files: self.files.len(), ..Figures::default() };
@@ -134,22 +137,21 @@ impl Bench<'_> {
         engine: &Transcriber,
         on_progress: Box<dyn Fn(f64) + Send + Sync>,
     ) -> Result<FileFigures, String> {
-        let Defaults { audio, window, word_timestamps } = self.defaults;
+        let about = About::local(&entry.file, 0, self.defaults, self.model);
+        let Defaults { audio, window, .. } = self.defaults;
         let listening = Listening {
-            path: path.to_owned(),
+            recording: Box::new(LocalFile::new(path.to_owned())),
             name: entry.file.clone(),
             audio: audio.clone(),
             options: window.clone(),
             on_progress: Some(on_progress),
+            on_step: Box::new(|| ()),
             resume: None,
         };
         let heard = listen(listening, engine, &Control::default()).await.map_err(|fault| fault.to_string())?;
         let decode_secs = heard.decode.as_secs_f64();
         let rendering = Instant::now();
-        let job = JobRef { job_id: entry.file.clone(), user_id: "bench".into(), file_id: entry.file.clone() };
-        let source = SourceRef { bucket: String::new(), key: entry.file.clone(), etag: String::new(), size_bytes: 0 };
-        let worker = app::worker_ref(String::new());
-        let transcript = assemble(heard, job, source, window.task, *word_timestamps, self.model, worker);
+        let transcript = assemble::transcript(heard, about);
         let json = transcript.render(Format::Json).map_err(|e| e.to_string())?;
         let render_secs = rendering.elapsed().as_secs_f64();
         if let Some(dir) = self.output_dir {

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::AtomicUsize;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::objects::folder::FolderObjects;
@@ -8,14 +8,14 @@ use crate::objects::folder::FolderObjects;
 struct World {
     guard: Arc<PoisonGuard>,
     objects: Arc<FolderObjects>,
-    dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("outbox")).unwrap();
     let objects = Arc::new(FolderObjects::new(dir.path()));
-    World { guard: Arc::new(PoisonGuard::new(objects.clone(), "i-1".into(), true)), objects, dir }
+    World { guard: Arc::new(PoisonGuard::new(objects.clone(), "i-1".into(), true)), objects, _dir: dir }
 }
 
 fn at() -> Location {
@@ -98,61 +98,103 @@ async fn a_job_sent_anew_starts_anew() {
     assert_eq!(world.guard.deaths(&at(), &delivery, 0).await, Ok(0));
 }
 
-#[tokio::test]
-async fn the_marker_of_a_lost_message_is_left_to_its_new_owner() {
-    let world = world();
-    let control = Control::default();
-    let delivery = delivery(1);
-    let run = Run { marker: at(), delivery: &delivery, from_window: 0, deaths: 0 };
+/// A run that ends because the message is another's now.
+async fn loses(world: &World, control: &Control, delivery: &Delivery) {
+    let run = Run { marker: at(), delivery, from_window: 0, deaths: 0 };
     let work = async {
         control.lease_lost.cancel();
         Err::<(), _>(Fault::LeaseLost)
     };
-    assert_eq!(world.guard.run(run, &control, work).await, Err(Fault::LeaseLost));
-    assert!(world.marked().await);
+    assert_eq!(world.guard.run(run, control, work).await, Err(Fault::LeaseLost));
 }
 
 #[tokio::test]
-async fn a_suspect_runs_with_no_other_beside_it() {
+async fn a_worker_that_lives_says_so_and_lost_leases_are_no_deaths() {
     let world = world();
-    let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let mut runs = tokio::task::JoinSet::new();
-    for n in 0..8 {
-        let (guard, busy, most) = (world.guard.clone(), busy.clone(), most.clone());
-        runs.spawn(async move {
-            let delivery = delivery(1);
-            let marker = Location::new("outbox", format!(".started/{n}.json"));
-            let run = Run { marker, delivery: &delivery, from_window: 0, deaths: u32::from(n % 4 == 0) };
-            let work = async {
-                let beside = busy.fetch_add(1, Ordering::SeqCst);
-                for _ in 0..20 {
-                    tokio::task::yield_now().await;
-                    if n % 4 == 0 {
-                        most.fetch_max(busy.load(Ordering::SeqCst) - 1 + beside, Ordering::SeqCst);
-                    }
-                }
-                busy.fetch_sub(1, Ordering::SeqCst);
-                Ok(())
-            };
-            guard.run(run, &Control::default(), work).await
-        });
+    for receive_count in 1..=2 {
+        loses(&world, &Control::default(), &delivery(receive_count)).await;
     }
-    while let Some(result) = runs.join_next().await {
-        assert_eq!(result.unwrap(), Ok(()));
-    }
-    assert_eq!(most.load(Ordering::SeqCst), 0);
+    world.guard.end(Duration::from_secs(5)).await;
+    assert_eq!(world.guard.deaths(&at(), &delivery(3), 0).await, Ok(0));
 }
 
 #[tokio::test]
-async fn a_store_that_refuses_switches_the_guard_off_and_not_the_job() {
+async fn a_job_that_was_dropped_at_the_last_moment_is_no_death_either() {
+    let world = world();
+    world.dies(1, 0, 0).await;
+    world.guard.let_go(&delivery(1));
+    world.guard.end(Duration::from_secs(5)).await;
+    assert_eq!(world.guard.deaths(&at(), &delivery(2), 0).await, Ok(0));
+}
+
+#[tokio::test]
+async fn the_marker_of_the_next_owner_is_left_alone() {
+    let world = world();
+    let delivery = delivery(1);
+    let run = Run { marker: at(), delivery: &delivery, from_window: 0, deaths: 0 };
+    let control = Control::default();
+    let theirs = Bytes::from_static(b"{\"theirs\":1}");
+    let work = async {
+        control.lease_lost.cancel();
+        world.objects.put(&at(), theirs.clone(), "application/json", &Condition::Always).await?;
+        Err::<(), _>(Fault::LeaseLost)
+    };
+    assert_eq!(world.guard.run(run, &control, work).await, Err(Fault::LeaseLost));
+    world.guard.end(Duration::from_secs(5)).await;
+    assert_eq!(world.objects.read(&at(), 100).await.unwrap().unwrap().body, theirs);
+}
+
+/// Begins a run that goes on until told, and returns once it is at work or so many seconds have passed.
+fn begin(guard: &Arc<PoisonGuard>, name: &str, deaths: u32) -> (tokio::sync::oneshot::Receiver<()>, JoinHandle<()>) {
+    let (guard, marker) = (guard.clone(), Location::new("outbox", format!(".started/{name}.json")));
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let delivery = Delivery { message_id: name.to_owned(), ..delivery(1) };
+    let run = tokio::spawn(async move {
+        let run = Run { marker, delivery: &delivery, from_window: 0, deaths };
+        let work = async {
+            begun.send(()).unwrap();
+            std::future::pending::<Result<(), Fault>>().await
+        };
+        guard.run(run, &Control::default(), work).await.unwrap();
+    });
+    (has_begun, run)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_waits_for_a_quiet_moment_bars_nobody_and_does_not_wait_for_ever() {
+    let world = world();
+    let (long, _long) = begin(&world.guard, "long", 0);
+    long.await.unwrap();
+    let asked = Instant::now();
+    let (suspect, _suspect) = begin(&world.guard, "suspect", 1);
+    let (other, _other) = begin(&world.guard, "other", 0);
+    other.await.unwrap();
+    assert!(asked.elapsed() < QUIET_WAIT, "another job does not wait behind it");
+    suspect.await.unwrap();
+    assert!(asked.elapsed() >= QUIET_WAIT, "it waits for the others");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspect_runs_at_once_when_nothing_else_is_at_work() {
+    let world = world();
+    let (long, run) = begin(&world.guard, "long", 0);
+    long.await.unwrap();
+    let asked = Instant::now();
+    let (suspect, _suspect) = begin(&world.guard, "suspect", 1);
+    run.abort();
+    suspect.await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn a_bucket_that_refuses_switches_the_guard_off_there_and_nowhere_else() {
     let world = world();
     let delivery = delivery(1);
     let marker = Location::new("elsewhere", "x.json");
     let run = Run { marker, delivery: &delivery, from_window: 0, deaths: 0 };
     assert_eq!(world.guard.run(run, &Control::default(), async { Ok(5) }).await, Ok(5));
-    world.ends(&Control::default(), Ok(())).await;
-    let left = std::fs::read_dir(world.dir.path().join("outbox")).unwrap().count();
-    assert_eq!(left, 0, "it writes nothing more");
+    world.dies(1, 0, 0).await;
+    assert!(world.marked().await, "other jobs are guarded on");
 }
 
 #[test]
@@ -163,7 +205,7 @@ fn the_marker_lies_beside_the_output() {
         file_id: "f".into(),
         source: Location::new("b", "k"),
         output: None,
-        place_is_named: true,
+        place_is_named: false,
         options: Default::default(),
     };
     let key = |json: &str| PoisonGuard::marker(&Location::new("out", json), &job).key;

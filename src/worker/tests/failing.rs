@@ -31,10 +31,26 @@ async fn a_poll_that_hangs_or_panics_does_not_end_receiving() {
 async fn a_queue_that_refuses_us_at_start_ends_the_run() {
     let refused = Fault::permanent(Code::AccessDenied, "failed to receive from the queue: access denied");
     for method in ["traits", "receive"] {
+        let begun = Instant::now();
         let queue = standard();
-        let port = Faulty::new(&queue).at(method, [1], &Trouble::Fail(refused.clone()));
+        let port = Faulty::new(&queue).at(method, 1..=999, &Trouble::Fail(refused.clone()));
         assert_eq!(Rig::with(port, SETTINGS).ended().await, Err(refused.clone()), "{method}");
+        assert!(begun.elapsed() >= Patience::default().refusal, "permissions take minutes to spread");
     }
+    let missing = Fault::permanent(Code::ObjectNotFound, "failed to receive from the queue: it does not exist");
+    let queue = standard();
+    let port = Faulty::new(&queue).at("traits", [1], &Trouble::Fail(missing.clone()));
+    assert_eq!(Rig::with(port, SETTINGS).ended().await, Err(missing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_attached_a_moment_ago_does_not_strand_the_worker() {
+    let queue = standard();
+    queue.put("ok", None);
+    let refused = Trouble::Fail(Fault::permanent(Code::AccessDenied, "failed to read the queue: access denied"));
+    let rig = Rig::with(Faulty::new(&queue).at("traits", 1..=4, &refused), SETTINGS);
+    sleep(60 * SECOND).await;
+    assert_eq!(rig.done(), ["ok"]);
 }
 
 #[tokio::test(start_paused = true)]

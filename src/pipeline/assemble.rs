@@ -1,0 +1,90 @@
+//! The document of what was heard.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Defaults;
+use super::listen::Heard;
+use crate::job::Task;
+use crate::model::Model;
+use crate::publish::Status;
+use crate::transcript::{JobRef, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
+
+/// What a transcript says besides what was heard.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Whose work it is.
+    pub job: JobRef,
+    /// What was read.
+    pub source: SourceRef,
+    /// Transcribed or translated.
+    pub task: Task,
+    /// What was asked for.
+    pub request: Request,
+    /// The weights.
+    pub model: ModelRef,
+    /// Who did it.
+    pub worker: WorkerRef,
+    /// Time the download took.
+    pub fetch: Duration,
+    /// When the work on it began.
+    pub begun: Instant,
+}
+
+impl About {
+    /// A file of this machine, which is nobody's job; work on it begins now.
+    pub fn local(name: &str, size_bytes: u64, defaults: &Defaults, model: &Model) -> Self {
+        Self {
+            job: JobRef { job_id: name.to_owned(), user_id: "local".to_owned(), file_id: name.to_owned() },
+            source: SourceRef { bucket: String::new(), key: name.to_owned(), etag: String::new(), size_bytes },
+            task: defaults.window.task,
+            request: defaults.request(&[]),
+            model: model_ref(model),
+            worker: WorkerRef { version: env!("CARGO_PKG_VERSION").to_owned(), instance: String::new() },
+            fetch: Duration::ZERO,
+            begun: Instant::now(),
+        }
+    }
+}
+
+/// The transcript, complete.
+pub fn transcript(heard: Heard, about: About) -> Transcript {
+    let About { job, source, task, request, model, worker, fetch, begun } = about;
+    let mut segments = heard.segments;
+    tidy(&mut segments, heard.report.audio.duration);
+    if !request.word_timestamps {
+        for segment in &mut segments {
+            // `clear` would keep their memory until the job ends
+            segment.words = Vec::new();
+        }
+    }
+    let status = if heard.report.warnings.is_empty() { Status::Completed } else { Status::Partial };
+    Transcript {
+        version: VERSION.to_owned(),
+        job,
+        status,
+        source,
+        audio: heard.report.audio,
+        language: heard.language,
+        task,
+        request: Some(request),
+        model,
+        text: text::join(&segments),
+        segments,
+        quality: heard.quality,
+        warnings: heard.report.warnings,
+        timings: Timings {
+            fetch: fetch.as_secs_f64(),
+            decode: heard.decode.as_secs_f64(),
+            transcribe: heard.transcribe.as_secs_f64(),
+            total: begun.elapsed().as_secs_f64(),
+        },
+        worker,
+    }
+}
+
+/// The weights, as transcripts name them.
+pub fn model_ref(model: &Model) -> ModelRef {
+    ModelRef { name: model.name.clone(), sha256: model.sha256.clone() }
+}
