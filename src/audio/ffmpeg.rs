@@ -43,12 +43,24 @@ struct Ffmpeg {
     complaints: Option<JoinHandle<String>>,
     /// Bytes received and not yet used.
     buffer: Vec<u8>,
+    /// How long it may give nothing.
+    silence: Duration,
 }
 
 /// Decodes the first audio track of `path` into `streams`. `problem` is why the built-in decoders could not.
 pub fn decode(program: &Path, path: &Path, streams: &mut Streams<'_>, problem: Problem) -> Result<AudioReport, Fault> {
+    decode_within(SILENCE_LIMIT, program, path, streams, problem)
+}
+
+fn decode_within(
+    silence: Duration,
+    program: &Path,
+    path: &Path,
+    streams: &mut Streams<'_>,
+    problem: Problem,
+) -> Result<AudioReport, Fault> {
     let name = streams.name();
-    let mut ffmpeg = Ffmpeg::start(program, path).map_err(|e| {
+    let mut ffmpeg = Ffmpeg::start(program, path, silence).map_err(|e| {
         Fault::transient(Code::Internal, format!("failed to start {} for {name}: {e}", program.display()))
     })?;
     let outcome = ffmpeg.pump(streams);
@@ -59,7 +71,7 @@ pub fn decode(program: &Path, path: &Path, streams: &mut Streams<'_>, problem: P
         (Ok(()), Ok((status, None))) => status,
         (Ok(()), Ok((_, Some(signal)))) => return Err(ended(name, &format!("was killed by signal {signal}"))),
         (Ok(()), Err(error)) => return Err(ended(name, &format!("cannot be waited for: {error}"))),
-        (Err(Stop::Hung), _) => return Err(ended(name, &format!("gave nothing for {} s", SILENCE_LIMIT.as_secs()))),
+        (Err(Stop::Hung), _) => return Err(ended(name, &format!("gave nothing for {} s", silence.as_secs()))),
     };
     if streams.secs() == 0.0 {
         if complaint.contains("matches no streams") {
@@ -96,7 +108,7 @@ enum Stop {
 }
 
 impl Ffmpeg {
-    fn start(program: &Path, path: &Path) -> io::Result<Self> {
+    fn start(program: &Path, path: &Path, silence: Duration) -> io::Result<Self> {
         // a name that looks like an option or a protocol must stay a file name
         let mut input = std::ffi::OsString::from("file:");
         input.push(path);
@@ -129,7 +141,7 @@ impl Ffmpeg {
             }
         });
         let complaints = std::thread::spawn(move || stderr.map(last_of).unwrap_or_default());
-        Ok(Self { child, pieces, complaints: Some(complaints), buffer: Vec::new() })
+        Ok(Self { child, pieces, complaints: Some(complaints), buffer: Vec::new(), silence })
     }
 
     /// Reads header and samples until the child closes its output.
@@ -173,7 +185,7 @@ impl Ffmpeg {
 
     /// More bytes into the buffer; `false` at the end.
     fn receive(&mut self) -> Result<bool, Stop> {
-        match self.pieces.recv_timeout(SILENCE_LIMIT) {
+        match self.pieces.recv_timeout(self.silence) {
             Ok(Ok(piece)) => {
                 self.buffer.extend_from_slice(&piece);
                 Ok(!piece.is_empty())

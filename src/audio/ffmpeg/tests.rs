@@ -5,15 +5,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
+use crate::audio::streams::Sink;
 use crate::audio::{AudioOptions, Window, read_windows};
+
+fn options(ffmpeg: Option<&Path>) -> AudioOptions {
+    AudioOptions { channels: Default::default(), max_duration_secs: 60.0, ffmpeg: ffmpeg.map(Path::to_owned) }
+}
 
 /// Reads `bytes`, which no built-in decoder knows, with `program` as ffmpeg.
 fn read(program: &Path, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("-talk: 1.au");
     std::fs::write(&path, bytes).unwrap();
-    let options =
-        AudioOptions { channels: Default::default(), max_duration_secs: 60.0, ffmpeg: Some(program.to_owned()) };
+    let options = options(Some(program));
     let mut windows = Vec::new();
     let report = read_windows(&path, "user/talk.au", &options, &mut |window: Window| {
         windows.push(window);
@@ -85,6 +89,19 @@ fn a_child_that_is_killed_says_nothing_of_the_file() {
     // its own exit is evidence
     let (outcome, _) = read(&script(&folder, &format!("{HEADER}\nhead -c 128000 /dev/zero\nexit 1")), &sun_audio());
     assert_eq!(outcome.unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn a_child_that_hangs_says_nothing_of_the_file() {
+    let (folder, options) = (tempfile::tempdir().unwrap(), options(None));
+    for lines in ["exec sleep 1000".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nexec sleep 1000")] {
+        let mut ignored = |_: &[f32]| ();
+        let mut streams = Streams::new("talk.au", &options, Sink::Samples(&mut ignored));
+        let problem = Problem { code: Code::UnsupportedFormat, message: "unknown".to_owned() };
+        let program = script(&folder, &lines);
+        let outcome = decode_within(Duration::from_millis(500), &program, &program, &mut streams, problem);
+        assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("gave nothing")), "{outcome:?}");
+    }
 }
 
 #[test]
