@@ -58,6 +58,8 @@ pub struct Hearing {
 struct Books {
     deliveries: BTreeMap<String, Delivery>,
     hearings: Vec<Hearing>,
+    /// Windows at which an engine died by chance.
+    struck: BTreeSet<(u32, u32)>,
     ends: BTreeMap<String, Instant>,
     /// What was asked of AWS and went otherwise than usual.
     unlucky: BTreeSet<String>,
@@ -164,6 +166,11 @@ impl Ledger {
     pub fn heard(&self, life: &str, number: u32, window: u32) {
         let hearing = Hearing { life: life.to_owned(), number, window, at: Instant::now() };
         self.books().hearings.push(hearing);
+    }
+
+    /// An engine is to die at this window; false where one did.
+    pub fn strikes(&self, number: u32, window: u32) -> bool {
+        self.books().struck.insert((number, window))
     }
 
     pub fn fetched(&self, life: &str, number: u32) {
