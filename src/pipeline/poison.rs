@@ -189,6 +189,10 @@ impl PoisonGuard {
         control: &Control,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
+        if control.lease_lost.is_cancelled() {
+            // the next owner's marker is there, or soon will be
+            return Err(Fault::LeaseLost);
+        }
         if run.deaths > 0 {
             tokio::select! {
                 biased;

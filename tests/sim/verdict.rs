@@ -17,8 +17,11 @@ const CHARGED_AT_MOST: usize = 3;
 const UNSAVED_AT_MOST: Duration = Duration::from_secs(90);
 
 pub fn judge(world: &World) {
-    for job in &world.jobs.jobs {
-        ends(world, job);
+    for (number, job) in world.jobs.jobs.iter().enumerate() {
+        // the queue gives up what never had the time
+        if !world.ledger.was_worn_out(world, number) {
+            ends(world, job);
+        }
     }
     receives(world);
     repeats(world);
@@ -51,16 +54,16 @@ fn ends(world: &World, job: &Job) {
         _ => None,
     };
     if expected.is_some_and(|expected| code != Some(expected)) {
-        world.ledger.violated(format!("{} ({:?}) failed with {code:?}", job.id, job.audio));
+        world.violated(format!("{} ({:?}) failed with {code:?}", job.id, job.audio));
     }
     let Some(at) = &job.json else { return };
     let found = world.objects.get_now(at).and_then(|body| json::parse(&body).ok());
     match (job.outcome, found) {
         (Outcome::Failed, None) => {}
-        (Outcome::Failed, Some(_)) => world.ledger.violated(format!("{} failed and has a transcript", job.id)),
-        (_, None) => world.ledger.violated(format!("{} has no transcript", job.id)),
+        (Outcome::Failed, Some(_)) => world.violated(format!("{} failed and has a transcript", job.id)),
+        (_, None) => world.violated(format!("{} has no transcript", job.id)),
         (_, Some(found)) if found.text != job.text() => {
-            world.ledger.violated(format!("{} says {:?}", job.id, found.text));
+            world.violated(format!("{} says {:?}", job.id, found.text));
         }
         _ => {}
     }
@@ -79,7 +82,7 @@ fn receives(world: &World) {
             .filter(|delivery| matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO))
             .collect();
         if charged.len() > CHARGED_AT_MOST {
-            world.ledger.violated(format!("{id} was put off {} times: {:?}", charged.len(), charged.first()));
+            world.violated(format!("{id} was put off {} times: {:?}", charged.len(), charged.first()));
         }
     }
 }
@@ -102,7 +105,7 @@ fn repeats(world: &World) {
         let old = attempt.ended(ledger).duration_since(before.at);
         if old > every + UNSAVED_AT_MOST && ledger.was_lucky("/.checkpoint/") && !ledger.was_contested(world, job) {
             let Hearing { life, number, window, .. } = hearing;
-            ledger.violated(format!(
+            world.violated(format!(
                 "{life} hears job{number} part{window} again, heard {} s before the end",
                 old.as_secs()
             ));
@@ -118,7 +121,7 @@ fn leftovers(world: &World) {
             let at = json.sibling(&format!("{folder}/{}.json", job.id));
             let is_left = world.objects.get_now(&at).is_some();
             if is_left && world.ledger.was_lucky(&at.to_string()) && !world.ledger.was_contested(world, number) {
-                world.ledger.violated(format!("{at} is left"));
+                world.violated(format!("{at} is left"));
             }
         }
     }
