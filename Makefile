@@ -31,6 +31,18 @@ test-stack: $(if $(CI),,build)
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@scripts/test-stack
 
+## make simulate  thousands of worlds that a seed decides, each twice: SEEDS=10000; SEED=… shows one, step by step
+SEEDS ?= 1000
+simulate:
+	@scripts/install-packages build
+	$(CARGO) test --release --test sim --no-run
+	@SEEDS=$(SEEDS) $(if $(filter command line environment,$(origin SEED)),SEED=$(SEED)) $(CARGO) test --release --test sim simulate -- --ignored --nocapture
+
+## make simulate-planted  whether the simulation finds the bugs of tests/sim/planted: PLANTED=NAME tries one
+simulate-planted:
+	@scripts/install-packages build
+	@CARGO=$(CARGO) scripts/simulate-planted $(PLANTED)
+
 ## make build    the release binary
 build:
 	@scripts/install-packages build

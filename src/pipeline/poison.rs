@@ -211,11 +211,14 @@ impl PoisonGuard {
             from_window: run.from_window,
             let_go: false,
         };
+        let is_watched = self.works_at(&run.marker);
         self.marked().insert(marker.message_id.clone(), (run.marker.clone(), marker.clone()));
         let put = put(&*self.objects, &run.marker, &marker, &Condition::Always);
         self.call(&run.marker, "write", put).await;
         let result = work.await;
-        if control.lease_lost.is_cancelled() {
+        if !is_watched {
+            self.marked().remove(&run.delivery.message_id);
+        } else if control.lease_lost.is_cancelled() {
             // the message is another's, and by now its marker may be too
             self.let_go(run.delivery);
         } else {
@@ -230,9 +233,6 @@ impl PoisonGuard {
     /// could be said.
     pub fn let_go(&self, delivery: &Delivery) {
         let Some((at, marker)) = self.marked().remove(&delivery.message_id) else { return };
-        if !self.works_at(&at) {
-            return;
-        }
         let objects = Arc::clone(&self.objects);
         self.saying.spawn(async move {
             let begun = Instant::now();
@@ -262,7 +262,8 @@ impl PoisonGuard {
     /// Best effort: a failure is a warning, a refusal to write or remove the end of the guard in that bucket. A refusal to
     /// read is nothing there: without permission to list a bucket that is what a missing object looks like.
     async fn call<T>(&self, at: &Location, verb: &str, call: impl Future<Output = Result<T, Fault>>) -> Option<T> {
-        if !self.works_at(at) {
+        // what was written must go, or it accuses, whatever was refused since
+        if !self.works_at(at) && verb != "remove" {
             return None;
         }
         match timeout(CALL_LIMIT, call).await {

@@ -73,11 +73,13 @@ fn ends(world: &World, job: &Job) {
     }
 }
 
-/// Receives are spent on interruptions, and on workers that find out that they are sick.
+/// Receives are spent on interruptions, on workers that find out that they are sick, and until guilt is proven.
 fn receives(world: &World) {
     let mut put_off: BTreeMap<(String, String), u32> = BTreeMap::new();
     for delivery in world.ledger.deliveries() {
-        if matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO) {
+        let of = |job: &usize| world.jobs.jobs[*job].audio;
+        let kills = world.jobs.of_body(&delivery.body).iter().any(|job| of(job) == Audio::KillsEngines);
+        if !kills && matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO) {
             *put_off.entry((delivery.message_id, delivery.life)).or_default() += 1;
         }
     }
@@ -96,7 +98,9 @@ fn repeats(world: &World) {
     let mut heard: BTreeMap<(u32, u32), Hearing> = BTreeMap::new();
     for hearing in ledger.hearings() {
         let Some(before) = heard.insert((hearing.number, hearing.window), hearing.clone()) else { continue };
-        let Some(job) = world.jobs.jobs.iter().position(|job| job.number == hearing.number) else { continue };
+        // what fails for good is not kept
+        let fits = |job: &Job| job.number == hearing.number && job.outcome != Outcome::Failed;
+        let Some(job) = world.jobs.jobs.iter().position(fits) else { continue };
         let is_this = |one: &&Delivery| {
             one.life == before.life
                 && world.jobs.of_body(&one.body).contains(&job)
