@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test bad-inputs storm crash-matrix lost-network fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test test-stack bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,13 @@ test:
 	$(CARGO) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
+
+## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform
+# in CI `make test` has built the program, with more features: building it again here would compile everything twice
+test-stack: $(if $(CI),,build)
+	@scripts/install-packages test
+	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
+	@scripts/test-stack
 
 ## make build    the release binary
 build:
@@ -80,6 +87,13 @@ lost-network: model
 	$(CARGO) test --release --no-run
 	$(CARGO) test --release --test it network::lost_network -- --ignored --nocapture
 
+## make many-jobs  2,000 small jobs through one worker: open descriptors and memory after each hundred
+many-jobs: model
+	@scripts/install-packages test
+	@scripts/test-server
+	$(CARGO) test --release --no-run
+	$(CARGO) test --release --test it many_jobs -- --ignored --nocapture
+
 ## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long
 ROUNDS ?= 5
 bench-peers: model
@@ -118,11 +132,13 @@ check:
 	shellcheck $(SHELL_SCRIPTS)
 	@CARGO=$(CARGO) scripts/check-licences
 	@scripts/check-invariants
+	@scripts/registry-schemas --check
 	@scripts/check-docs
 
-## make schemas  write schemas/ anew from the types
+## make schemas  write schemas/ anew from the types, and terraform/schemas from them
 schemas: build
 	$(WORKER) schema --write schemas
+	@scripts/registry-schemas
 
 clean:
-	rm -rf target .venv demo
+	rm -rf target .venv demo tests/stack/.venv

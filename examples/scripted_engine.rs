@@ -10,10 +10,20 @@
 //! | `count` | says how many samples it was given, and as many words as people say in that time |
 //! | anything else | "all is well" |
 //!
-//! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready; with `SCRIPTED_ENGINE=talkative` it
-//! answers with as many words as people say in a window, for measuring what they cost. `SCRIPTED_ENGINE_DELAY_MS` is how
-//! long it takes over each window, one after the other.
+//! `SCRIPTED_ENGINE` in the environment is what it does whatever the prompt:
+//!
+//! | mode | behaviour |
+//! |---|---|
+//! | `broken` | ends before it is ready |
+//! | `sick-abort` | is ready, and ends by SIGABRT at each window: a GPU for which the build has no code |
+//! | `sick-failed` | is ready, and refuses each window: a GPU whose memory a neighbour took |
+//! | `gone` | as `sick-abort`, and ends before it is ready from its second start on; the first makes the file `SCRIPTED_ENGINE_MARK` |
+//! | `talkative` | answers with as many words as people say in a window, for measuring what they cost |
+//!
+//! With `SCRIPTED_ENGINE_GPU` only the engine of this GPU does so. `SCRIPTED_ENGINE_DELAY_MS` is how long it takes over each
+//! window, one after the other.
 
+use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -42,11 +52,11 @@ const SAMPLES_PER_WORD: usize = 16_000 / 3;
 const TOKEN_LETTERS: usize = 7;
 
 fn main() -> ExitCode {
-    let mode = std::env::var("SCRIPTED_ENGINE").unwrap_or_default();
-    if mode == "broken" {
+    let mode = mode();
+    if mode == "broken" || (mode == "gone" && !is_first_start()) {
         return ExitCode::FAILURE;
     }
-    match serve(if mode == "talkative" { TALK } else { "all is well" }) {
+    match serve(&mode) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the scripted engine ends: {error}");
@@ -55,14 +65,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(talk: &str) -> io::Result<()> {
+fn mode() -> String {
+    let gpu = std::env::args().skip_while(|arg| arg != "--gpu").nth(1);
+    match std::env::var("SCRIPTED_ENGINE_GPU") {
+        Ok(sick) if gpu.as_ref() != Some(&sick) => String::new(),
+        _ => std::env::var("SCRIPTED_ENGINE").unwrap_or_default(),
+    }
+}
+
+fn is_first_start() -> bool {
+    let mark = std::env::var_os("SCRIPTED_ENGINE_MARK").unwrap_or_default();
+    File::create_new(mark).is_ok()
+}
+
+fn serve(mode: &str) -> io::Result<()> {
     let (mut windows, mut answers) = (BufReader::new(io::stdin().lock()), io::stdout().lock());
+    let talk = if mode == "talkative" { TALK } else { "all is well" };
     let backend = "scripted".to_owned();
-    let info = EngineInfo { protocol: PROTOCOL, multilingual: false, backend, lanes: LANES, load_ms: 0 };
+    let info = EngineInfo { protocol: PROTOCOL, backend, lanes: LANES, ..EngineInfo::default() };
     write_frame(&mut answers, &Response::Ready(info), &[])?;
     let delay = std::env::var("SCRIPTED_ENGINE_DELAY_MS").ok().and_then(|ms| ms.parse().ok()).unwrap_or_default();
     while let Some((Request { id, options }, samples)) = read_frame(&mut windows)? {
         sleep(Duration::from_millis(delay));
+        match mode {
+            "sick-abort" | "gone" => std::process::abort(),
+            "sick-failed" => {
+                let reason = "whisper failed to encode a window: code -6".to_owned();
+                write_frame(&mut answers, &Response::Failed { id, reason }, &[])?;
+                continue;
+            }
+            _ => {}
+        }
         match options.prompt.as_deref() {
             Some("abort") => std::process::abort(),
             Some("exit") => return Ok(()),

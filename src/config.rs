@@ -299,7 +299,8 @@ impl EngineConfig {
         match self.device {
             Device::Cpu => Ok(&[]),
             Device::Auto if !cfg!(feature = "cuda") => Ok(&[]),
-            Device::Cuda if !cfg!(feature = "cuda") => {
+            // another program in the engine's place knows its own devices
+            Device::Cuda if !cfg!(feature = "cuda") && self.engine_command.is_none() => {
                 Err("--device cuda: this program was built without CUDA; build it with --features cuda".to_owned())
             }
             Device::Auto | Device::Cuda => Ok(&self.gpus),

@@ -6,6 +6,9 @@ use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::transcribe::wire::{Response, write_frame};
+
+pub mod device;
 pub mod greedy;
 pub mod lanes;
 pub mod native;
@@ -32,17 +35,14 @@ pub struct EngineArgs {
     pub gpu: Option<u8>,
 }
 
-/// Runs until stdin ends. The exit status is for the supervisor's log only.
+/// Runs until stdin ends, or says why it cannot. The exit status is for the supervisor's log only.
 pub fn main(args: &EngineArgs) -> ExitCode {
     native::logs::redirect();
-    let result = lanes::run(args, BufReader::with_capacity(1 << 20, io::stdin().lock()), io::stdout());
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("the engine ends: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(error) = lanes::run(args, BufReader::with_capacity(1 << 20, io::stdin().lock()), io::stdout());
+    // where nobody listens the log has it
+    let _ = write_frame(&mut io::stdout(), &Response::Failed { id: 0, reason: error.to_string() }, &[]);
+    tracing::error!("the engine ends: {error}");
+    ExitCode::FAILURE
 }
 
 /// Whether this CPU, and the kernels this program was built with, multiply bf16 matrices in hardware: 1.7 times as fast

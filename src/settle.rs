@@ -222,15 +222,16 @@ impl Settle {
             Some(left) if !left.is_zero() => timeout_at(ours_until, made).await,
             _ => return warn!("the lease ended before the last call about the message: it will be delivered again"),
         };
-        match made {
-            Ok(Ok(())) => {}
+        let left_alone = match (made, call) {
+            (Ok(Ok(())), _) => return,
             // another worker has it already, which is what a release wants
-            Ok(Err(Fault::LeaseLost)) if matches!(call, LastCall::Visible(_)) => {}
-            Ok(Err(Fault::LeaseLost)) => warn!("done, but the receipt is no longer valid"),
-            Ok(Err(fault)) => {
-                warn!(%fault, "the message stays hidden until its lease runs out, then it is delivered again")
-            }
-            Err(_) => warn!("the lease ended during the last call about the message: it may be delivered again"),
+            (Ok(Err(Fault::LeaseLost)), LastCall::Visible(_)) => return,
+            (Ok(Err(fault)), _) => fault.to_string(),
+            (Err(_), _) => "the lease ended first".to_owned(),
+        };
+        match call {
+            LastCall::Delete => warn!("done, but not deleted, it will be delivered again: {left_alone}"),
+            _ => warn!("the message stays hidden until its lease runs out: {left_alone}"),
         }
     }
 

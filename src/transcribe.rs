@@ -1,81 +1,91 @@
 //! Windows in, text out: the daemon's side of the engine. Jobs share the lanes of all engines round robin.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{oneshot, watch};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use tokio_util::task::TaskTracker;
+use futures_util::FutureExt;
+use tokio::sync::{Mutex, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::fault::{Code, Fault};
-use crate::health::Health;
+use crate::health::{Health, Part};
 use child::EngineCommand;
 use scheduler::{Scheduler, SessionId, Task};
-use supervisor::{EngineSettings, EngineStats, Supervisor};
+use stats::Stats;
+use supervisor::{EngineSettings, Supervisor};
 use wire::{EngineInfo, WindowOptions, WindowText};
 
 pub mod child;
 pub mod guard;
+pub mod in_flight;
 pub mod link;
 pub mod pace;
 pub mod placement;
+pub mod probe;
 pub mod scheduler;
+pub mod stats;
 pub mod supervisor;
+pub mod trust;
 pub mod wire;
 
 /// The engines, shared by all jobs. Ends them when dropped.
 pub struct Transcriber {
     scheduler: Arc<Scheduler>,
-    stats: Arc<EngineStats>,
-    info: EngineInfo,
-    lanes: usize,
-    tracker: TaskTracker,
+    stats: Stats,
+    engines: Vec<EngineInfo>,
+    supervisors: Mutex<JoinSet<()>>,
     stop: CancellationToken,
-    _stop_on_drop: DropGuard,
 }
 
 impl Transcriber {
-    /// Starts the engines and waits until each is ready. `health` is told how they do.
+    /// Starts the engines and waits until each is ready. `health` is told how they do: that they work, that they fail where
+    /// no window can be to blame, and that none is left.
     ///
     /// # Errors
     /// A sentence saying why an engine did not start: a missing or damaged model, no GPU, no memory.
     pub async fn start(engines: Vec<EngineSettings>, health: Health) -> Result<Self, String> {
         let scheduler = Scheduler::new();
-        let stats: Arc<EngineStats> = Arc::default();
+        let stats = Stats::new(engines.len());
         let stop = CancellationToken::new();
-        let tracker = TaskTracker::new();
-        let guard = stop.clone().drop_guard();
+        // what it holds ends with it, here too
+        let mut supervisors = JoinSet::new();
         let mut starting = Vec::new();
-        for settings in engines {
+        for (settings, own) in engines.into_iter().zip(stats.engines()) {
             let (ready, is_ready) = watch::channel(Ok(None));
-            let supervisor = Supervisor::new(settings, scheduler.clone(), stats.clone(), health.clone(), ready);
-            tracker.spawn(supervisor.run(stop.clone()));
+            let supervisor =
+                Supervisor::new(settings, scheduler.clone(), own.clone(), stats.clone(), health.clone(), ready);
+            supervisors.spawn(watch_over(supervisor, scheduler.clone(), health.clone(), stop.clone()));
             starting.push(is_ready);
         }
-        let (mut info, mut lanes) = (EngineInfo::default(), 0);
+        let mut engines = Vec::new();
         for mut is_ready in starting {
             let answer = is_ready.wait_for(|ready| !matches!(ready, Ok(None))).await;
             let ready = answer.map_err(|_| "the engine's supervisor ended".to_owned())?.clone()?;
-            info = ready.unwrap_or_default();
-            lanes += info.lanes;
+            engines.extend(ready);
         }
-        tracker.close();
-        Ok(Self { scheduler, stats, info, lanes, tracker, stop, _stop_on_drop: guard })
+        Ok(Self { scheduler, stats, engines, supervisors: Mutex::new(supervisors), stop })
     }
 
-    /// What the engines run on.
-    pub fn info(&self) -> &EngineInfo {
-        &self.info
+    /// What the engines run on, one after the other.
+    pub fn devices(&self) -> String {
+        self.engines.iter().map(EngineInfo::to_string).collect::<Vec<_>>().join("; ")
     }
 
-    /// Windows at a time, over all engines.
+    /// Whether the model knows languages other than English.
+    pub fn is_multilingual(&self) -> bool {
+        self.engines.iter().any(|engine| engine.multilingual)
+    }
+
+    /// Windows at a time, over all engines that are not lost; at least one, so that something is tried.
     pub fn lanes(&self) -> usize {
-        self.lanes
+        usize::try_from(self.stats.lanes()).unwrap_or(usize::MAX).max(1)
     }
 
     /// Counters, for progress, metrics and benchmarks.
-    pub fn stats(&self) -> Arc<EngineStats> {
+    pub fn stats(&self) -> Stats {
         self.stats.clone()
     }
 
@@ -87,7 +97,18 @@ impl Transcriber {
     /// Kills the engines and waits until they are gone.
     pub async fn end(&self) {
         self.stop.cancel();
-        self.tracker.wait().await;
+        let mut supervisors = self.supervisors.lock().await;
+        while supervisors.join_next().await.is_some() {}
+    }
+}
+
+/// Runs a supervisor. Its end is asked for, or a bug after which this worker is not to go on.
+async fn watch_over(supervisor: Supervisor, scheduler: Arc<Scheduler>, health: Health, stop: CancellationToken) {
+    let ended = AssertUnwindSafe(supervisor.run(stop.clone())).catch_unwind().await;
+    if ended.is_err() || !stop.is_cancelled() {
+        let reason = "bug: the supervisor of an engine ended unasked";
+        scheduler.close(reason);
+        health.broke(Part::Engine, reason);
     }
 }
 
@@ -95,19 +116,19 @@ impl Transcriber {
 pub struct Session {
     scheduler: Arc<Scheduler>,
     id: SessionId,
-    withdrawn: AtomicBool,
+    withdrawn: Arc<AtomicBool>,
 }
 
 impl Session {
     fn new(scheduler: Arc<Scheduler>) -> Self {
-        Self { id: scheduler.fresh_id(), scheduler, withdrawn: AtomicBool::new(false) }
+        Self { id: scheduler.fresh_id(), scheduler, withdrawn: Arc::default() }
     }
 
     /// Queues a window at once; the future is its answer.
     ///
     /// # Errors
-    /// `EngineCrashed` when this window kills the engine or whisper.cpp refuses it, transient when no engine starts or the
-    /// session was withdrawn.
+    /// `EngineCrashed` when engines that do other windows fail at this one; unable when no engine is left, or the session was
+    /// withdrawn.
     pub fn submit(
         &self,
         pcm: Arc<Vec<f32>>,
@@ -117,11 +138,12 @@ impl Session {
         let id = self.scheduler.fresh_id();
         // a second look that comes to mind while the work is given back would hold it up for windows
         if !self.withdrawn.load(Ordering::Relaxed) {
-            self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, reply });
+            let withdrawn = self.withdrawn.clone();
+            self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, withdrawn, reply });
         }
         async move {
             // dropped by a supervisor when the worker ends, or withdrawn
-            answer.await.unwrap_or_else(|_| Err(Fault::transient(Code::ServiceUnavailable, "the engine was stopped")))
+            answer.await.unwrap_or_else(|_| Err(Fault::unable(Code::EngineUnavailable, "the engine was stopped")))
         }
     }
 
@@ -178,7 +200,7 @@ mod tests {
         let after = window();
         assert_eq!(scheduler.queued(), 0);
         for answer in [before.now_or_never(), after.now_or_never()] {
-            assert!(matches!(answer, Some(Err(Fault::Transient(_)))), "{answer:?}");
+            assert!(matches!(answer, Some(Err(Fault::Unable(_)))), "{answer:?}");
         }
     }
 }

@@ -1,12 +1,19 @@
 //! What `check` looks at: the same parts the daemon is built from, each tried once.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use super::places::Places;
 use super::proof::{self, Proof};
-use crate::config::RunConfig;
+use crate::audio::SAMPLE_RATE_HZ;
+use crate::config::{EngineConfig, RunConfig};
 use crate::exit::Trouble;
 use crate::fault::Fault;
 use crate::fetch::Scratch;
 use crate::health::Health;
+use crate::model::Model;
+use crate::transcribe::probe;
+use crate::transcribe::wire::WindowOptions;
 
 /// One thing checked.
 pub struct Finding {
@@ -25,13 +32,9 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
     note("settings", super::defaults(engine).map(|_| "well-formed".to_owned()).map_err(Trouble::Config));
     match super::resolve_model(engine) {
         Ok(model) => {
-            let started = super::start_engine(engine, &model, Health::default()).await;
+            let tried = try_engine(engine, &model).await;
             note("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
-            let engine = started.map(|engine| {
-                let info = engine.info();
-                format!("{}, {} lanes, ready in {} ms", info.backend, engine.lanes(), info.load_ms)
-            });
-            note("engine", engine.map_err(Trouble::Unavailable));
+            note("engine", tried.map_err(Trouble::Unavailable));
         }
         Err(message) => note("model", Err(Trouble::Config(message))),
     }
@@ -56,6 +59,21 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
         Err(trouble) => note("places", Err(trouble)),
     }
     findings
+}
+
+/// Starts the engines and has them compute a window.
+async fn try_engine(config: &EngineConfig, model: &Model) -> Result<String, String> {
+    let started = Instant::now();
+    let engine = super::start_engine(config, model, Health::default()).await?;
+    let ready = started.elapsed().as_millis();
+    let noise = Arc::new(probe::noise(SAMPLE_RATE_HZ as usize));
+    let started = Instant::now();
+    let heard = engine.session().submit(noise, WindowOptions::default()).await;
+    let window = started.elapsed().as_millis();
+    engine.end().await;
+    heard.map_err(|fault| fault.to_string())?;
+    let (devices, lanes) = (engine.devices(), engine.lanes());
+    Ok(format!("{devices}, {lanes} lanes, ready in {ready} ms, a window in {window} ms"))
 }
 
 async fn queue(places: &Places) -> Result<String, Trouble> {

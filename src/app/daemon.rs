@@ -84,7 +84,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         model = %model.name,
         lanes = transcriber.lanes(),
         jobs = settings.slots,
-        backend = %transcriber.info().backend,
+        backend = %transcriber.devices(),
         version = env!("CARGO_PKG_VERSION"),
         "worker ready"
     );

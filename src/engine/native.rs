@@ -10,11 +10,21 @@ use std::ptr::NonNull;
 
 use whisper_rs::whisper_rs_sys as sys;
 
+pub mod devices;
 pub mod logs;
 pub mod state;
 
 /// A number of the vocabulary.
 pub type Token = sys::whisper_token;
+
+/// Ends this process at once. `exit` would run the destructors of C++ and of the GPU's driver, which may hang or crash under
+/// threads that compute.
+pub fn exit(status: c_int) -> ! {
+    unsafe extern "C" {
+        safe fn _exit(status: c_int) -> !;
+    }
+    _exit(status)
+}
 
 /// Loaded weights; any number of states may read them at a time.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use super::native::{Context, Token};
 use super::spectrogram::{Analyser, MAX_FRAMES, Spectrogram};
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::job::Task;
+use crate::transcribe::probe::noise;
 use crate::transcribe::wire::{Piece, WindowOptions, WindowText};
 
 /// A second: below a few tenths the model hears nothing.
@@ -105,6 +106,26 @@ impl Lane {
             cut_audio_ctx: !weights.on_gpu,
             model,
         })
+    }
+
+    /// Encodes and decodes a second of noise: loads the kernels that windows need, and shows whether this machine can
+    /// compute them.
+    ///
+    /// # Errors
+    /// A sentence saying what whisper.cpp refused, or that nonsense was computed.
+    pub fn warm_up(&mut self) -> Result<(), String> {
+        let window = self.analyser.analyse(&noise(MIN_SAMPLES), MAX_FRAMES)?;
+        let audio_ctx = if self.cut_audio_ctx { audio_ctx(MIN_SAMPLES, self.model.audio_ctx()) } else { 0 };
+        self.state.encode(&window, audio_ctx)?;
+        let (start, no_speech) = (self.model.start(), self.model.no_speech());
+        // several tokens at a time, as a prompt is decoded, then one as each that follows
+        for (tokens, past) in [(&[start, no_speech][..], 0), (&[start][..], 2)] {
+            let logits = self.state.decode(tokens, past)?;
+            if !greedy::probability(logits, no_speech).is_finite() {
+                return Err("whisper computed no probabilities".to_owned());
+            }
+        }
+        Ok(())
     }
 
     /// Transcribes one window.

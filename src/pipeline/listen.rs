@@ -110,7 +110,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
     let mut heard = Heard::default();
     let mut first_window = None;
     let mut decoded_all = false;
-    let detects = options.language.is_none() && engine.info().multilingual;
+    let detects = options.language.is_none() && engine.is_multilingual();
     while !decoded_all || !answers.is_empty() || !settled.is_empty() {
         // until the first answer has told the language the others wait
         let room = if detects && options.language.is_none() { 1 } else { engine.lanes() * 2 };

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,6 +24,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// After its stdin has ended an engine that is well is gone within milliseconds.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A process whose stdout has ended is gone at once, or writes a core dump.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// No line of a log is longer.
+const MAX_LINE_BYTES: u64 = 64 << 10;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -79,6 +85,9 @@ impl Child {
         let mut child = Self { info, process, stdin: Some(stdin), responses, _readers: readers };
         match timeout(START_TIMEOUT, child.receive()).await {
             Ok(Ok(Response::Ready(info))) if info.protocol == PROTOCOL => child.info = info,
+            Ok(Ok(Response::Failed { reason, .. })) => {
+                return Err(format!("the engine {program} did not start: {reason}"));
+            }
             Ok(Ok(_)) => return Err(format!("the engine {program} speaks another protocol")),
             Ok(Err(reason)) => return Err(format!("the engine {program} did not start: {reason}")),
             Err(_) => return Err(format!("the engine {program} was not ready within {START_TIMEOUT:?}")),
@@ -111,7 +120,11 @@ impl Link for Child {
         match self.responses.recv().await {
             Some(Ok(response)) => Ok(response),
             Some(Err(e)) => Err(format!("it answers garbage: {e}")),
-            None => Err("it ended".to_owned()),
+            // how, if the system says so at once
+            None => Err(match timeout(STATUS_TIMEOUT, self.process.wait()).await {
+                Ok(Ok(status)) => format!("it ended ({status})"),
+                Ok(Err(_)) | Err(_) => "it ended".to_owned(),
+            }),
         }
     }
 
@@ -146,16 +159,48 @@ async fn read_responses(stdout: ChildStdout, to: mpsc::Sender<io::Result<Respons
     }
 }
 
-/// The engine's own lines are JSON records; whisper.cpp's assertions are plain text.
+/// Relays what the engine says until it ends: what is not read fills the pipe and stops the engine.
 async fn relay_log(stderr: ChildStderr) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let record: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-        let text = record.pointer("/fields/message").and_then(|m| m.as_str()).unwrap_or(&line);
-        match record.get("level").and_then(|level| level.as_str()) {
-            Some("TRACE" | "DEBUG" | "INFO") => tracing::debug!(target: "engine", "{text}"),
-            Some("WARN") | None => tracing::warn!(target: "engine", "{text}"),
-            Some(_) => tracing::error!(target: "engine", "{text}"),
+    let mut from = BufReader::new(stderr);
+    while let Some(line) = next_line(&mut from).await {
+        relay(&line);
+    }
+}
+
+/// The next line as far as it is text, one that is too long in pieces; `None` at the end.
+async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
+    let mut line = Vec::new();
+    match from.take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await {
+        Ok(1..) => Some(String::from_utf8_lossy(&line).trim_end().to_owned()),
+        Ok(0) | Err(_) => None,
+    }
+}
+
+/// The engine's own lines are JSON records; whisper.cpp's assertions are plain text.
+fn relay(line: &str) {
+    let record: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let text = record.pointer("/fields/message").and_then(|m| m.as_str()).unwrap_or(line);
+    match record.get("level").and_then(|level| level.as_str()) {
+        Some("TRACE" | "DEBUG" | "INFO") => tracing::debug!(target: "engine", "{text}"),
+        Some("WARN") | None => tracing::warn!(target: "engine", "{text}"),
+        Some(_) => tracing::error!(target: "engine", "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_text_or_never_ends_does_not_end_the_log() {
+        let endless = "x".repeat(3 * MAX_LINE_BYTES as usize / 2);
+        let said = [b"\xff broken\n".as_slice(), endless.as_bytes(), b"\nlast"].concat();
+        let mut from = BufReader::new(said.as_slice());
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut from).await {
+            lines.push(line);
         }
+        assert_eq!((lines[0].as_str(), lines.len()), ("\u{fffd} broken", 4));
+        assert_eq!((lines[1].len() + lines[2].len(), lines[3].as_str()), (endless.len(), "last"));
     }
 }

@@ -1,13 +1,13 @@
 //! Which window goes next: round robin over the jobs in flight, so that a short job never waits behind a long one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::wire::{WindowOptions, WindowText};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 
 /// Identifies a session, that is one job's stream of windows.
 pub type SessionId = u64;
@@ -23,8 +23,10 @@ pub struct Task {
     pub options: WindowOptions,
     /// 16 kHz mono.
     pub pcm: Arc<Vec<f32>>,
-    /// How many engine processes died with this window in a lane.
+    /// How often it is held to have failed an engine. A window with a strike is a suspect: it runs alone.
     pub strikes: u8,
+    /// Whether its job takes back what waits.
+    pub withdrawn: Arc<AtomicBool>,
     /// Where the answer goes.
     pub reply: oneshot::Sender<Result<WindowText, Fault>>,
 }
@@ -32,9 +34,29 @@ pub struct Task {
 /// The queue between jobs and engines.
 #[derive(Debug, Default)]
 pub struct Scheduler {
-    turns: Mutex<VecDeque<(SessionId, VecDeque<Task>)>>,
-    arrived: Notify,
+    waiting: Mutex<Waiting>,
+    changed: Notify,
     ids: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    suspects: VecDeque<Task>,
+    turns: VecDeque<(SessionId, VecDeque<Task>)>,
+    /// Why no window is taken any more.
+    closed: Option<Fault>,
+}
+
+impl Task {
+    /// Answers it.
+    pub fn answer(self, result: Result<WindowText, Fault>) {
+        // nobody waits when the job was given up meanwhile
+        let _ = self.reply.send(result);
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed() && !self.withdrawn.load(Ordering::Relaxed)
+    }
 }
 
 impl Scheduler {
@@ -50,39 +72,72 @@ impl Scheduler {
 
     /// Queues a window behind the others of its session.
     pub fn submit(&self, task: Task) {
-        let mut turns = self.turns();
-        match turns.iter_mut().find(|(session, _)| *session == task.session) {
-            Some((_, tasks)) => tasks.push_back(task),
-            None => turns.push_back((task.session, VecDeque::from([task]))),
+        let mut waiting = self.waiting();
+        if let Some(fault) = waiting.closed.clone() {
+            return task.answer(Err(fault));
         }
-        drop(turns);
-        self.arrived.notify_one();
+        match waiting.turns.iter_mut().find(|(session, _)| *session == task.session) {
+            Some((_, tasks)) => tasks.push_back(task),
+            None => waiting.turns.push_back((task.session, VecDeque::from([task]))),
+        }
+        drop(waiting);
+        self.changed.notify_waiters();
     }
 
-    /// The next window, as soon as there is one. Dropping the future loses nothing.
-    pub async fn next(&self) -> Task {
+    /// Takes back the windows of an engine that failed, in the order they are to run again: before all others. Those
+    /// nobody waits for are forgotten.
+    pub fn put_back(&self, tasks: Vec<Task>) {
+        let mut waiting = self.waiting();
+        for task in tasks.into_iter().rev().filter(Task::is_wanted) {
+            if let Some(fault) = waiting.closed.clone() {
+                task.answer(Err(fault));
+            } else if task.strikes > 0 {
+                waiting.suspects.push_front(task);
+            } else {
+                let at = waiting.turns.iter().position(|(session, _)| *session == task.session);
+                let (session, mut tasks) =
+                    at.and_then(|at| waiting.turns.remove(at)).unwrap_or((task.session, VecDeque::new()));
+                tasks.push_front(task);
+                waiting.turns.push_front((session, tasks));
+            }
+        }
+        drop(waiting);
+        self.changed.notify_waiters();
+    }
+
+    /// The next window, as soon as there is one. Dropping the future loses nothing. See [`Scheduler::take`].
+    pub async fn next(&self, idle: bool) -> Task {
         loop {
-            let arrived = self.arrived.notified();
-            if let Some(task) = self.take() {
-                // one notification may stand for several windows: hand the wake-up on to the next supervisor
-                self.arrived.notify_one();
+            // heard from here on, polled or not
+            let changed = self.changed.notified();
+            if let Some(task) = self.take(idle) {
                 return task;
             }
-            arrived.await;
+            changed.await;
         }
     }
 
-    /// The next window if one waits; its session then goes to the back of the line. Windows nobody waits for any more
-    /// are skipped.
-    pub fn take(&self) -> Option<Task> {
-        let mut turns = self.turns();
-        while let Some((session, mut tasks)) = turns.pop_front() {
+    /// The next window if one waits; its session then goes to the back of the line. Suspects go first, each to an engine
+    /// that is idle; while one waits, engines that are not idle get nothing, so that one of them soon is.
+    pub fn take(&self, idle: bool) -> Option<Task> {
+        let mut waiting = self.waiting();
+        waiting.suspects.retain(Task::is_wanted);
+        if !waiting.suspects.is_empty() {
+            let suspect = if idle { waiting.suspects.pop_front() } else { None };
+            drop(waiting);
+            if suspect.is_some() {
+                // it barred the others
+                self.changed.notify_waiters();
+            }
+            return suspect;
+        }
+        while let Some((session, mut tasks)) = waiting.turns.pop_front() {
             let task = tasks.pop_front();
             if !tasks.is_empty() {
-                turns.push_back((session, tasks));
+                waiting.turns.push_back((session, tasks));
             }
             match task {
-                Some(task) if !task.reply.is_closed() => return Some(task),
+                Some(task) if task.is_wanted() => return Some(task),
                 _ => {}
             }
         }
@@ -91,17 +146,43 @@ impl Scheduler {
 
     /// Forgets the windows of a session that wait.
     pub fn forget(&self, session: SessionId) {
-        self.turns().retain(|(id, _)| *id != session);
+        let mut waiting = self.waiting();
+        waiting.suspects.retain(|task| task.session != session);
+        waiting.turns.retain(|(id, _)| *id != session);
+        drop(waiting);
+        // a suspect may have barred others
+        self.changed.notify_waiters();
+    }
+
+    /// Answers all that wait: no engine is fit for them.
+    pub fn give_up(&self, reason: &str) {
+        answer_all(&mut self.waiting(), &Fault::unable(Code::EngineUnavailable, reason));
+    }
+
+    /// As [`Scheduler::give_up`], and so from now on.
+    pub fn close(&self, reason: &str) {
+        let fault = Fault::unable(Code::EngineUnavailable, reason);
+        let mut waiting = self.waiting();
+        answer_all(&mut waiting, &fault);
+        waiting.closed = Some(fault);
     }
 
     /// Windows that wait for a lane.
     pub fn queued(&self) -> usize {
-        self.turns().iter().map(|(_, tasks)| tasks.len()).sum()
+        let waiting = self.waiting();
+        waiting.suspects.len() + waiting.turns.iter().map(|(_, tasks)| tasks.len()).sum::<usize>()
     }
 
-    fn turns(&self) -> MutexGuard<'_, VecDeque<(SessionId, VecDeque<Task>)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // no code that can panic runs under the lock, so a poisoned one is still whole
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn answer_all(waiting: &mut Waiting, fault: &Fault) {
+    let suspects = waiting.suspects.drain(..);
+    for task in suspects.chain(waiting.turns.drain(..).flat_map(|(_, tasks)| tasks)) {
+        task.answer(Err(fault.clone()));
     }
 }
 
@@ -112,11 +193,21 @@ mod tests {
 
     type Answer = oneshot::Receiver<Result<WindowText, Fault>>;
 
-    fn submit(scheduler: &Scheduler, session: SessionId, id: u64) -> Answer {
+    fn task(session: SessionId, id: u64) -> (Task, Answer) {
         let (reply, answer) = oneshot::channel();
-        let options = WindowOptions::default();
-        scheduler.submit(Task { id, session, options, pcm: Arc::default(), strikes: 0, reply });
+        let (options, pcm, withdrawn) = (WindowOptions::default(), Arc::default(), Arc::default());
+        (Task { id, session, options, pcm, strikes: 0, withdrawn, reply }, answer)
+    }
+
+    fn submit(scheduler: &Scheduler, session: SessionId, id: u64) -> Answer {
+        let (task, answer) = task(session, id);
+        scheduler.submit(task);
         answer
+    }
+
+    /// The ids of all that wait, in the order that an idle engine gets them.
+    fn drain(scheduler: &Scheduler) -> Vec<u64> {
+        std::iter::from_fn(|| scheduler.take(true)).map(|task| task.id).collect()
     }
 
     #[test]
@@ -124,7 +215,7 @@ mod tests {
         let scheduler = Scheduler::default();
         let _long: Vec<Answer> = (0..10).map(|id| submit(&scheduler, 1, id)).collect();
         let _short = submit(&scheduler, 2, 100);
-        let first_two: Vec<u64> = (0..2).map(|_| scheduler.take().unwrap().id).collect();
+        let first_two: Vec<u64> = (0..2).map(|_| scheduler.take(true).unwrap().id).collect();
         assert_eq!(first_two, [0, 100]);
     }
 
@@ -132,7 +223,7 @@ mod tests {
     fn a_jobs_own_windows_keep_their_order() {
         let scheduler = Scheduler::default();
         let _answers: Vec<Answer> = (0..5).map(|id| submit(&scheduler, 1, id)).collect();
-        let order: Vec<u64> = std::iter::from_fn(|| scheduler.take()).map(|task| task.id).collect();
+        let order: Vec<u64> = drain(&scheduler);
         assert_eq!(order, [0, 1, 2, 3, 4]);
     }
 
@@ -141,10 +232,48 @@ mod tests {
         let scheduler = Scheduler::default();
         drop(submit(&scheduler, 1, 0));
         let _kept = submit(&scheduler, 2, 1);
-        assert_eq!(scheduler.take().unwrap().id, 1);
+        assert_eq!(scheduler.take(true).unwrap().id, 1);
         let _forgotten = submit(&scheduler, 3, 2);
         scheduler.forget(3);
-        assert!(scheduler.take().is_none());
+        assert!(scheduler.take(true).is_none());
+    }
+
+    #[test]
+    fn what_an_engine_gives_back_goes_first_and_in_its_order() {
+        let scheduler = Scheduler::default();
+        let _others: Vec<Answer> = [(1, 10), (2, 20), (1, 11)].map(|(job, id)| submit(&scheduler, job, id)).into();
+        let (given_back, _answers): (Vec<Task>, Vec<Answer>) =
+            [(1, 3), (1, 4), (3, 5)].map(|(job, id)| task(job, id)).into_iter().unzip();
+        scheduler.put_back(given_back);
+        assert_eq!(drain(&scheduler), [3, 5, 20, 4, 10, 11]);
+    }
+
+    #[test]
+    fn a_suspect_goes_to_an_idle_engine_and_the_others_wait_for_that() {
+        let scheduler = Scheduler::default();
+        let _innocent = submit(&scheduler, 1, 1);
+        let (mut suspect, answer) = task(2, 2);
+        suspect.strikes = 1;
+        scheduler.put_back(vec![suspect]);
+        assert!(scheduler.take(false).is_none());
+        assert_eq!(scheduler.take(true).unwrap().id, 2);
+        assert_eq!(scheduler.take(false).unwrap().id, 1);
+        drop(answer);
+        let (mut unwanted, _) = task(2, 3);
+        unwanted.strikes = 1;
+        scheduler.put_back(vec![unwanted]);
+        assert_eq!(scheduler.queued(), 0);
+    }
+
+    #[test]
+    fn a_closed_scheduler_answers_what_waits_and_what_comes() {
+        let scheduler = Scheduler::default();
+        let waiting = submit(&scheduler, 1, 1);
+        scheduler.close("no engine");
+        let late = submit(&scheduler, 1, 2);
+        for mut answer in [waiting, late] {
+            assert!(matches!(answer.try_recv(), Ok(Err(Fault::Unable(_)))));
+        }
     }
 
     #[tokio::test]
@@ -154,7 +283,7 @@ mod tests {
             .map(|_| {
                 tokio::spawn({
                     let scheduler = scheduler.clone();
-                    async move { scheduler.next().await.id }
+                    async move { scheduler.next(true).await.id }
                 })
             })
             .collect();

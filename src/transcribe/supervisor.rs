@@ -1,38 +1,49 @@
-//! Keeps one engine process at work: feeds it windows, restarts it when it dies or hangs, and finds the window that
-//! kills it. A death is an event here, never the daemon's end.
+//! Keeps one engine at work: feeds it windows, starts another process when it dies or hangs, and finds the window that
+//! fails it (`transcribe::trust`). A death is an event here, never the daemon's end; only an engine that none of the
+//! machine's can stand in for is.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::in_flight::InFlight;
 use super::link::{Launch, Link};
 use super::scheduler::{Scheduler, Task};
+use super::stats::{EngineStats, Stats};
+use super::trust::{Trust, Verdict};
 use super::wire::{EngineInfo, Request, Response};
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::fault::{Code, Fault};
 use crate::health::{Health, Part};
 
-/// A window that was in a lane at so many deaths is the cause: at the second it was alone.
-const FATAL_STRIKES: u8 = 2;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 
-/// After so many failed starts in a row the windows that wait are given back to their jobs, to be retried elsewhere.
-const HOPELESS_STARTS: u32 = 3;
+/// What Whisper encodes, however short the window is, unless it is told to cut.
+const WHOLE_WINDOW_SECS: f64 = 30.0;
 
-const RESTART_BACKOFF: Duration = Duration::from_millis(200);
-const RESTART_BACKOFF_CAP: Duration = Duration::from_secs(30);
+/// However long a window may take by the settings.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
+
+/// A process that the kernel can end is gone at once; one that waits for a device in the kernel may never be.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// An engine that is asked to end gets some seconds before it is killed.
+const END_LIMIT: Duration = Duration::from_secs(15);
 
 /// How an engine is kept.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// What starts it.
     pub launch: Arc<dyn Launch>,
-    /// An answer may take this long, and `timeout_factor` times the window's length on top; then the engine counts
-    /// as hung.
+    /// An answer may take this long, and `timeout_factor` times what is to be encoded on top: the window's length, or
+    /// 30 s where the engine encodes all of it. Then the engine counts as hung.
     pub timeout_base: Duration,
     /// See `timeout_base`.
     pub timeout_factor: f64,
@@ -40,210 +51,256 @@ pub struct EngineSettings {
     pub recycle_after_windows: u64,
 }
 
-/// What the outside may watch.
-#[derive(Debug, Default)]
-pub struct EngineStats {
-    /// Answers received.
-    pub windows: AtomicU64,
-    /// Engine processes that died or were killed for hanging.
-    pub crashes: AtomicU64,
-    /// Windows in lanes now.
-    pub busy: AtomicU64,
-    /// Milliseconds that lanes were at work.
-    pub busy_ms: AtomicU64,
-    /// Process id of the engine that became ready last.
-    pub pid: AtomicU64,
+impl EngineSettings {
+    fn time_limit(&self, task: &Task, info: &EngineInfo) -> Duration {
+        let secs = task.pcm.len() as f64 / f64::from(SAMPLE_RATE_HZ);
+        let encodes_all = info.encodes_all || task.options.careful || task.options.beam_size > 1;
+        let secs = if encodes_all { secs.max(WHOLE_WINDOW_SECS) } else { secs };
+        let work = Duration::try_from_secs_f64(secs * self.timeout_factor).unwrap_or(LONGEST_WINDOW);
+        self.timeout_base.saturating_add(work).min(LONGEST_WINDOW)
+    }
 }
+
+/// What each supervisor tells of its engine: nothing yet, that it is ready, or why it is not.
+pub type Ready = Result<Option<EngineInfo>, String>;
 
 /// The keeper of one engine.
 pub struct Supervisor {
     settings: EngineSettings,
     scheduler: Arc<Scheduler>,
-    stats: Arc<EngineStats>,
+    own: Arc<EngineStats>,
+    all: Stats,
     health: Health,
-    ready: watch::Sender<Result<Option<EngineInfo>, String>>,
-    /// Windows of a dead engine, to be sent again: those with a strike one at a time.
-    again: VecDeque<Task>,
+    ready: watch::Sender<Ready>,
+    trust: Trust,
 }
 
+/// How the service of a process ended.
 enum End {
     Stopped,
-    Recycle,
-    Died(String),
-}
-
-struct InFlight {
-    task: Task,
-    deadline: Instant,
+    Recycled,
+    Failed(String),
 }
 
 impl Supervisor {
-    /// A supervisor; `ready` is told each time an engine is ready or has failed to start.
+    /// The supervisor of the engine whose statistics are `own`, among `all`; `ready` is told each time that it is ready
+    /// or has failed to start.
     pub fn new(
         settings: EngineSettings,
         scheduler: Arc<Scheduler>,
-        stats: Arc<EngineStats>,
+        own: Arc<EngineStats>,
+        all: Stats,
         health: Health,
-        ready: watch::Sender<Result<Option<EngineInfo>, String>>,
+        ready: watch::Sender<Ready>,
     ) -> Self {
-        Self { settings, scheduler, stats, health, ready, again: VecDeque::new() }
+        Self { settings, scheduler, own, all, health, ready, trust: Trust::default() }
     }
 
     /// Runs until `stop`; the engine is killed then.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut failed_starts = 0u32;
         while !stop.is_cancelled() {
-            let started = tokio::select! {
+            let launched = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                started = self.settings.launch.launch() => started,
+                launched = self.settings.launch.launch() => launched,
             };
-            match started {
-                Ok(child) => {
-                    failed_starts = 0;
-                    self.stats.pid.store(child.pid().map_or(0, u64::from), Ordering::Relaxed);
-                    tracing::info!(pid = child.pid(), load_ms = child.info().load_ms, lanes = child.info().lanes,
-                        backend = %child.info().backend, "engine ready");
-                    self.tell(Ok(Some(child.info().clone())));
-                    if matches!(self.serve(child, &stop).await, End::Stopped) {
-                        return;
-                    }
+            let end = match launched {
+                Ok(link) => {
+                    self.report_ready(&*link);
+                    self.serve(link, &stop).await
                 }
                 Err(reason) => {
-                    failed_starts += 1;
                     tracing::error!("{reason}");
+                    self.trust.did_not_start();
                     self.tell(Err(reason.clone()));
-                    if failed_starts >= HOPELESS_STARTS {
-                        self.give_back_all(&reason);
-                    }
-                    let pause = RESTART_BACKOFF.saturating_mul(1 << failed_starts.min(10)).min(RESTART_BACKOFF_CAP);
-                    // a stop ends the pause; a pause that ran out is the normal case
-                    let _ = timeout(pause, stop.cancelled()).await;
+                    End::Failed(reason)
                 }
+            };
+            match end {
+                End::Stopped => return,
+                End::Recycled => {}
+                End::Failed(reason) => self.report_failure(&reason),
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep(self.trust.pause()) => {}
             }
         }
     }
 
-    async fn serve(&mut self, mut child: Box<dyn Link>, stop: &CancellationToken) -> End {
-        let mut in_flight: BTreeMap<u64, InFlight> = BTreeMap::new();
+    /// One process, from ready to its end.
+    async fn serve(&mut self, mut link: Box<dyn Link>, stop: &CancellationToken) -> End {
+        let mut in_flight = InFlight::default();
+        let lanes = link.info().lanes.max(1);
         let mut windows = 0u64;
+        self.trust.started();
         let end = loop {
-            self.stats.busy.store(in_flight.len() as u64, Ordering::Relaxed);
-            let worn = windows >= self.settings.recycle_after_windows;
-            if worn && in_flight.is_empty() {
-                break End::Recycle;
+            self.own.busy.store(in_flight.len() as u64, Ordering::Relaxed);
+            if !self.trust.is_lost() {
+                self.own.lanes.store(lanes as u64, Ordering::Relaxed);
             }
-            let room = !worn && self.has_room(&in_flight, child.info().lanes);
-            let hung_at = in_flight.values().map(|window| window.deadline).min().unwrap_or_else(far_future);
+            let worn = windows >= self.settings.recycle_after_windows;
+            let idle = in_flight.is_empty();
+            if worn && idle {
+                break End::Recycled;
+            }
+            let probe = self.trust.probe();
+            let room = !worn && if probe.is_some() { idle } else { in_flight.has_room(lanes) };
+            let next = async {
+                match probe {
+                    Some(probe) => probe.task(self.scheduler.fresh_id()),
+                    None => self.scheduler.next(idle).await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break End::Stopped,
-                response = child.receive() => match response {
-                    Ok(response) => {
-                        windows += 1;
-                        self.answer(response, &mut in_flight);
+                response = link.receive() => {
+                    windows += 1;
+                    if let Err(reason) = response.and_then(|response| self.take(response, &mut in_flight)) {
+                        break End::Failed(reason);
                     }
-                    Err(reason) => break End::Died(reason),
-                },
-                task = next_task(&mut self.again, &self.scheduler), if room => {
+                }
+                task = next, if room => {
                     let request = Request { id: task.id, options: task.options.clone() };
-                    let deadline = Instant::now() + self.time_limit(&task);
-                    let sent = child.send(&request, &task.pcm).await;
-                    in_flight.insert(task.id, InFlight { task, deadline });
-                    if let Err(reason) = sent {
-                        break End::Died(reason);
+                    let deadline = Instant::now() + self.settings.time_limit(&task, link.info());
+                    let pcm = task.pcm.clone();
+                    in_flight.add(task, deadline);
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => break End::Stopped,
+                        sent = link.send(&request, &pcm) => if let Err(reason) = sent {
+                            break End::Failed(reason);
+                        }
                     }
-                },
-                () = sleep_until(hung_at) => break End::Died("a window was not answered in time".to_owned()),
+                }
+                () = sleep_until(in_flight.late_at()) => {
+                    break End::Failed("a window was not answered in time".to_owned());
+                }
             }
         };
-        self.stats.busy.store(0, Ordering::Relaxed);
-        match &end {
-            End::Stopped => drop(child.kill().await),
-            End::Recycle => {
+        self.own.busy.store(0, Ordering::Relaxed);
+        match end {
+            End::Stopped => drop(timeout(KILL_LIMIT, link.kill()).await),
+            End::Recycled => {
                 tracing::info!(windows, "engine recycled");
-                child.end().await;
+                if timeout(END_LIMIT, link.end()).await.is_err() {
+                    self.trust.lose();
+                    return End::Failed("a process that was to be replaced does not end".to_owned());
+                }
             }
-            End::Died(reason) => {
-                let status = child.kill().await;
-                self.stats.crashes.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%status, in_flight = in_flight.len(), "engine died: {reason}");
-                self.take_back(in_flight);
-            }
+            End::Failed(ref reason) => self.bury(link, in_flight, reason).await,
         }
         end
     }
 
-    fn tell(&self, news: Result<Option<EngineInfo>, String>) {
+    /// Takes an answer.
+    ///
+    /// # Errors
+    /// Why the engine is to be killed for it.
+    fn take(&mut self, response: Response, in_flight: &mut InFlight) -> Result<(), String> {
+        let (id, result) = match response {
+            Response::Ready(_) => return Ok(()),
+            Response::Done { id, text } => (id, Ok(text)),
+            Response::Failed { id, reason } => (id, Err(reason)),
+        };
+        let task = in_flight.remove(id).ok_or("it answers what it was not asked")?;
+        match result {
+            Ok(_) if task.is_probe() => self.trust.proved(),
+            Ok(text) => {
+                self.trust.answered();
+                self.health.works(Part::Engine);
+                self.own.windows.fetch_add(1, Ordering::Relaxed);
+                self.own.busy_ms.fetch_add(u64::from(text.busy_ms), Ordering::Relaxed);
+                task.answer(Ok(text));
+            }
+            Err(reason) if task.is_probe() => return Err(format!("it refuses a window of noise: {reason}")),
+            Err(reason) => {
+                tracing::warn!(strikes = task.strikes, "the engine refuses a window: {reason}");
+                let verdict = self.trust.refused(&task);
+                let suspect = self.sentence(task, verdict, &reason);
+                self.scheduler.put_back(suspect.into_iter().collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back the windows of a process that failed, which others may be waiting to do, then sees to its end.
+    async fn bury(&mut self, link: Box<dyn Link>, in_flight: InFlight, reason: &str) {
+        let (pid, in_lanes) = (link.pid(), in_flight.len());
+        self.own.crashes.fetch_add(1, Ordering::Relaxed);
+        let (accused, others) = in_flight.accuse();
+        let verdicts = self.trust.died(&accused);
+        let sentenced = accused.into_iter().zip(verdicts);
+        let suspects = sentenced.filter_map(|(task, verdict)| self.sentence(task, verdict, reason));
+        self.scheduler.put_back(suspects.chain(others).collect());
+        match timeout(KILL_LIMIT, link.kill()).await {
+            Ok(status) => tracing::error!(%status, in_flight = in_lanes, "engine died: {reason}"),
+            Err(_) => {
+                // it holds its device, so that another process will hardly do better
+                tracing::error!(pid, in_flight = in_lanes, "engine cannot be killed: {reason}");
+                self.trust.lose();
+            }
+        }
+    }
+
+    /// Answers the window, or returns it to run again.
+    fn sentence(&self, mut task: Task, verdict: Verdict, reason: &str) -> Option<Task> {
+        let reason = || format!("the engine fails at a window of the audio: {reason}");
+        match verdict {
+            Verdict::Guilty => {
+                task.answer(Err(Fault::permanent(Code::EngineCrashed, reason())));
+                None
+            }
+            Verdict::NotProven if self.is_last() => {
+                self.health.fails(Part::Engine, &reason());
+                task.answer(Err(Fault::unable(Code::EngineUnavailable, reason())));
+                self.scheduler.give_up(&reason());
+                None
+            }
+            // if it is guilty it will be found so by another engine
+            Verdict::Suspect | Verdict::NotProven => {
+                task.strikes = 1;
+                Some(task)
+            }
+        }
+    }
+
+    /// Says what it means to all that a process failed or did not start.
+    fn report_failure(&self, reason: &str) {
+        if self.trust.is_lost() && self.own.lanes.swap(0, Ordering::Relaxed) > 0 {
+            tracing::error!(lanes_left = self.all.lanes(), "an engine is lost: {reason}");
+        }
+        // what another engine can do this worker can
+        if !self.is_last() {
+            return;
+        }
+        if self.trust.is_barren() {
+            self.health.fails(Part::Engine, reason);
+        }
+        // until then work waits: given back it would come again, one receive the poorer
+        if self.trust.is_broken() {
+            self.scheduler.close(reason);
+            self.health.broke(Part::Engine, reason);
+        }
+    }
+
+    /// Whether no other engine is left.
+    fn is_last(&self) -> bool {
+        self.all.lanes() <= self.own.lanes.load(Ordering::Relaxed)
+    }
+
+    fn report_ready(&self, link: &dyn Link) {
+        let info = link.info();
+        self.own.pid.store(link.pid().map_or(0, u64::from), Ordering::Relaxed);
+        tracing::info!(pid = link.pid(), load_ms = info.load_ms, lanes = info.lanes, backend = %info.backend,
+            device = %info.device, memory_mib = info.memory_mib, driver = info.driver, "engine ready");
+        self.tell(Ok(Some(info.clone())));
+    }
+
+    fn tell(&self, news: Ready) {
         // the last news is what counts, read or not
         drop(self.ready.send_replace(news));
     }
-
-    fn has_room(&self, in_flight: &BTreeMap<u64, InFlight>, lanes: usize) -> bool {
-        let suspect_at_work = in_flight.values().any(|window| window.task.strikes > 0);
-        let suspect_next = self.again.front().is_some_and(|task| task.strikes > 0);
-        if suspect_at_work || suspect_next { in_flight.is_empty() } else { in_flight.len() < lanes.max(1) }
-    }
-
-    fn answer(&self, response: Response, in_flight: &mut BTreeMap<u64, InFlight>) {
-        let (id, result) = match response {
-            Response::Ready(_) => return,
-            Response::Done { id, text } => {
-                self.health.works(Part::Engine);
-                self.stats.busy_ms.fetch_add(u64::from(text.busy_ms), Ordering::Relaxed);
-                (id, Ok(text))
-            }
-            Response::Failed { id, reason } => (id, Err(Fault::permanent(Code::EngineCrashed, reason))),
-        };
-        self.stats.windows.fetch_add(1, Ordering::Relaxed);
-        if let Some(window) = in_flight.remove(&id) {
-            // nobody waits when the job was given up meanwhile
-            let _ = window.task.reply.send(result);
-        }
-    }
-
-    /// Sorts the windows of a dead engine: at a hang the late ones are to blame, at a death any of them may be.
-    fn take_back(&mut self, in_flight: BTreeMap<u64, InFlight>) {
-        let now = Instant::now();
-        let hang = in_flight.values().any(|window| window.deadline <= now);
-        let mut windows: Vec<InFlight> = in_flight.into_values().collect();
-        windows.sort_unstable_by_key(|window| window.task.id);
-        for InFlight { mut task, deadline } in windows {
-            if task.reply.is_closed() {
-                continue;
-            }
-            if !hang || deadline <= now {
-                task.strikes += 1;
-            }
-            if task.strikes >= FATAL_STRIKES {
-                let fault = Fault::permanent(Code::EngineCrashed, "a window of the audio crashes the engine");
-                let _ = task.reply.send(Err(fault));
-            } else {
-                self.again.push_back(task);
-            }
-        }
-    }
-
-    fn give_back_all(&mut self, reason: &str) {
-        let waiting = std::mem::take(&mut self.again).into_iter().chain(std::iter::from_fn(|| self.scheduler.take()));
-        for task in waiting {
-            let _ = task.reply.send(Err(Fault::transient(Code::ServiceUnavailable, reason)));
-        }
-    }
-
-    fn time_limit(&self, task: &Task) -> Duration {
-        let window_secs = task.pcm.len() as f64 / f64::from(SAMPLE_RATE_HZ);
-        self.settings.timeout_base + Duration::from_secs_f64(window_secs * self.settings.timeout_factor)
-    }
-}
-
-async fn next_task(again: &mut VecDeque<Task>, scheduler: &Scheduler) -> Task {
-    match again.pop_front() {
-        Some(task) => task,
-        None => scheduler.next().await,
-    }
-}
-
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(365 * 24 * 3600)
 }

@@ -1,6 +1,7 @@
 //! What the daemon and the engine process say to each other over a pipe, in frames:
 //! `u32` header bytes, `u32` samples (both little-endian), the header as JSON, then the samples as little-endian `f32`.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
@@ -10,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::job::Task;
 
 /// Spoken by both sides; the engine says it first, so that a daemon never talks to another version's engine.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// A header is JSON about one window: more than this is not one of ours.
 const MAX_HEADER_BYTES: u32 = 4 << 20;
@@ -46,7 +47,7 @@ pub struct WindowOptions {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Response {
-    /// Said once, when the weights are loaded and every lane is ready.
+    /// Said once, when the weights are loaded and every lane has computed something.
     Ready(EngineInfo),
     /// A window's answer.
     Done {
@@ -55,9 +56,9 @@ pub enum Response {
         /// What was heard.
         text: WindowText,
     },
-    /// This window cannot be transcribed; the engine is well.
+    /// This window cannot be transcribed, whoever is to blame. In the place of `Ready`: there will be no engine.
     Failed {
-        /// The request's id.
+        /// The request's id; any number in the place of `Ready`.
         id: u64,
         /// Why.
         reason: String,
@@ -73,10 +74,35 @@ pub struct EngineInfo {
     pub multilingual: bool,
     /// `cpu` or `cuda`.
     pub backend: String,
+    /// What computes, by its maker's name.
+    pub device: String,
+    /// Its memory, where it can be asked for.
+    pub memory_mib: Option<u64>,
+    /// Version of a GPU's driver.
+    pub driver: Option<String>,
+    /// Whether each window costs what the longest does: a GPU encodes 30 s whatever is in it.
+    pub encodes_all: bool,
     /// Windows at a time.
     pub lanes: usize,
     /// Milliseconds from start to ready.
     pub load_ms: u64,
+}
+
+impl fmt::Display for EngineInfo {
+    /// One phrase: what it runs on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.backend)?;
+        if !self.device.is_empty() {
+            write!(f, " ({})", self.device)?;
+        }
+        if let Some(mib) = self.memory_mib {
+            write!(f, ", {mib} MiB")?;
+        }
+        match &self.driver {
+            Some(version) => write!(f, ", driver {version}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What was heard in a window.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::rig::{Rig, scripted_engine, speech};
+use crate::rig::{Rig, scratch, scripted_engine, speech};
 use crate::running::Running;
 
 /// The worker with the engine of examples/scripted_engine.rs, which counts as hung after a second.
@@ -75,6 +75,86 @@ async fn a_window_that_hangs_the_engine_fails_its_own_job_alone() {
     one_bad_job_among_three("hang").await;
 }
 
+/// A rig with ten jobs, all of them innocent.
+async fn ten_jobs() -> Rig {
+    let rig = Rig::new().await;
+    rig.upload("talk.flac", speech("flac")).await;
+    for number in 0..TEN {
+        rig.send(rig.job(&format!("job-{number}"), "talk.flac")).await;
+    }
+    rig
+}
+
+const TEN: u32 = 10;
+
+/// A worker that cannot do any of the ten jobs says why, ends with 69, and leaves every one of them to others.
+async fn a_sick_worker_fails_no_job(mode: &str, reason: &str) {
+    let rig = ten_jobs().await;
+    let (status, log) = ended(scripted(&rig).env("SCRIPTED_ENGINE", mode)).await;
+    assert_eq!(status, Some(69), "{log}");
+    assert!(log.contains("sick: ") && log.contains(reason), "{log}");
+    assert!(rig.no_event().await);
+    assert_eq!(rig.counts_of(&rig.dead).await, (0, 0));
+    let (visible, in_flight) = rig.counts().await;
+    assert_eq!(visible + in_flight, TEN, "{log}");
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_every_window_fails_no_job() {
+    a_sick_worker_fails_no_job("sick-failed", "it refuses a window of noise").await;
+}
+
+#[tokio::test]
+async fn an_engine_that_dies_at_every_window_fails_no_job() {
+    a_sick_worker_fails_no_job("sick-abort", "it ended").await;
+}
+
+/// A worker with two engines, of which the second behaves like this, does all ten jobs.
+async fn the_other_engine_does_all(mode: &str) {
+    let rig = ten_jobs().await;
+    let folder = scratch();
+    let mut command = scripted(&rig);
+    command
+        .args(["--device", "cuda", "--gpus", "0,1"])
+        .env("SCRIPTED_ENGINE", mode)
+        .env("SCRIPTED_ENGINE_GPU", "1")
+        .env("SCRIPTED_ENGINE_MARK", folder.path().join("started"))
+        .env("SCRIPTED_ENGINE_DELAY_MS", "200");
+    let mut worker = Running::start(&mut command);
+    for _ in 0..TEN {
+        let event = rig.event().await;
+        assert_eq!(event["status"], "completed", "{event:#}");
+    }
+    worker.logs("an engine is lost").await;
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
+    assert_eq!(rig.counts_of(&rig.dead).await, (0, 0));
+    assert!(!worker.log().iter().any(|line| line.contains("suspect: ")), "{:#?}", worker.log());
+    assert!(worker.stop().await.success(), "the daemon lives on");
+}
+
+#[tokio::test]
+async fn the_jobs_of_an_engine_that_never_starts_again_are_done_by_the_other() {
+    the_other_engine_does_all("gone").await;
+}
+
+#[tokio::test]
+async fn the_jobs_of_an_engine_that_refuses_every_window_are_done_by_the_other() {
+    the_other_engine_does_all("sick-failed").await;
+}
+
+#[tokio::test]
+async fn a_gpu_that_was_asked_for_and_is_not_there_ends_the_worker_with_69_and_takes_no_job() {
+    let rig = ten_jobs().await;
+    let mut command = rig.worker();
+    // the real engine, which this test's build gives no GPU
+    command.args(["--device", "cuda"]).env("TRANSCRIPTION_ENGINE_COMMAND", env!("CARGO_BIN_EXE_transcription-worker"));
+    let (status, log) = ended(&mut command).await;
+    assert_eq!(status, Some(69), "{log}");
+    assert!(log.contains("there is no GPU 0: this build finds CPU"), "{log}");
+    assert_eq!(rig.counts().await, (TEN, 0));
+}
+
 #[tokio::test]
 async fn an_engine_is_replaced_after_its_windows_without_a_job_noticing() {
     let rig = Rig::new().await;
@@ -89,9 +169,9 @@ async fn an_engine_is_replaced_after_its_windows_without_a_job_noticing() {
     assert!(!worker.log().iter().any(|line| line.contains("engine died")), "{:#?}", worker.log());
 }
 
-/// The exit status and the log of a worker that cannot start.
-async fn failed_start(mut command: Command) -> (Option<i32>, String) {
-    let mut worker = Running::start(&mut command);
+/// The exit status and the log of a worker that ends by itself.
+async fn ended(command: &mut Command) -> (Option<i32>, String) {
+    let mut worker = Running::start(command);
     let status = worker.ended().await.code();
     (status, worker.log().join("\n"))
 }
@@ -101,13 +181,13 @@ async fn an_engine_that_does_not_start_ends_the_worker_with_69_and_a_sentence() 
     let rig = Rig::new().await;
     let mut broken = scripted(&rig);
     broken.env("SCRIPTED_ENGINE", "broken");
-    let (status, log) = failed_start(broken).await;
+    let (status, log) = ended(&mut broken).await;
     assert_eq!(status, Some(69), "{log}");
     assert!(log.contains("scripted_engine did not start: it ended"), "{log}");
 
     let mut absent = rig.worker();
     absent.env("TRANSCRIPTION_ENGINE_COMMAND", "/nowhere/engine");
-    let (status, log) = failed_start(absent).await;
+    let (status, log) = ended(&mut absent).await;
     assert_eq!(status, Some(69), "{log}");
     assert!(log.contains("failed to start the engine /nowhere/engine"), "{log}");
 }
@@ -117,7 +197,7 @@ async fn a_missing_model_ends_the_worker_with_78_and_its_name() {
     let rig = Rig::new().await;
     let mut command = rig.worker();
     command.env("TRANSCRIPTION_MODEL", "/nowhere/ggml-base.bin");
-    let (status, log) = failed_start(command).await;
+    let (status, log) = ended(&mut command).await;
     assert_eq!(status, Some(78), "{log}");
     assert!(log.contains("/nowhere/ggml-base.bin"), "{log}");
 }

@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use transcription_worker::audio::AudioOptions;
@@ -49,7 +48,7 @@ async fn a_short_job_is_done_after_a_few_windows_of_a_long_one() {
     };
     let engine = Transcriber::start(vec![settings], Health::default()).await.unwrap();
     let (stats, lanes) = (engine.stats(), engine.lanes() as u64);
-    let answered = || stats.windows.load(Ordering::Relaxed);
+    let answered = || stats.windows();
     let meanwhile = async {
         wait_until("the long job is under way", async || answered() >= 2 * lanes).await;
         let before = answered();

@@ -15,6 +15,7 @@ mod engine;
 mod fairness;
 mod faults;
 mod interruptions;
+mod many_jobs;
 mod network;
 mod poison;
 mod resume;

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -22,7 +21,7 @@ use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::listen::{Heard, Listening, listen};
 use crate::transcribe::Transcriber;
-use crate::transcribe::supervisor::EngineStats;
+use crate::transcribe::stats::Stats;
 
 /// What the files are made of, seconds.
 const LONG_SECS: usize = 2 * 3600;
@@ -81,13 +80,13 @@ async fn measure(clip: &Path, config: &EngineConfig, defaults: &Defaults, model:
     let long = hear("long.wav", &folder, defaults, &engine);
     let short = async {
         wait_for_windows(&stats, WARM_UP_WINDOWS * lanes as u64).await;
-        let (windows, busy_ms) = (stats.windows.load(Ordering::Relaxed), stats.busy_ms.load(Ordering::Relaxed));
+        let (windows, busy_ms) = (stats.windows(), stats.busy_ms());
         let mut rounds = Vec::new();
         while rounds.len() < ROUNDS {
             let submitted = Instant::now();
-            let before = stats.windows.load(Ordering::Relaxed);
+            let before = stats.windows();
             let heard = hear("short.wav", &folder, defaults, &engine).await?;
-            let after = stats.windows.load(Ordering::Relaxed);
+            let after = stats.windows();
             let own = u64::from(heard.quality.windows + heard.quality.windows_retried);
             rounds.push(Round {
                 secs: submitted.elapsed().as_secs_f64(),
@@ -120,8 +119,8 @@ async fn hear(name: &str, folder: &TempDir, defaults: &Defaults, engine: &Transc
     listen(listening, engine, &Control::default()).await.map_err(|fault| fault.to_string())
 }
 
-async fn wait_for_windows(stats: &EngineStats, windows: u64) {
-    while stats.windows.load(Ordering::Relaxed) < windows {
+async fn wait_for_windows(stats: &Stats, windows: u64) {
+    while stats.windows() < windows {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -121,10 +121,11 @@ impl Bench<'_> {
         figures.x_realtime = figures.audio_secs / figures.wall_secs.max(1e-9);
         figures.set_starts([before, start, first_window.get().copied().unwrap_or_default()]);
         let stats = engine.stats();
-        figures.lane_secs = stats.busy_ms.load(Ordering::Relaxed) as f64 / 1000.0;
+        figures.lane_secs = stats.busy_ms() as f64 / 1000.0;
         figures.lanes_busy = figures.lane_secs / (figures.wall_secs * figures.lanes as f64).max(1e-9);
         figures.daemon_peak_mib = peak_mib("self");
-        figures.engine_peak_mib = peak_mib(&stats.pid.load(Ordering::Relaxed).to_string());
+        figures.engine_peak_mib =
+            stats.engines().iter().map(|engine| peak_mib(&engine.pid.load(Ordering::Relaxed).to_string())).sum();
         figures.word_error_rate = figures.errors.rate();
         engine.end().await;
         Ok(figures)

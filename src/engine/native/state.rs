@@ -12,6 +12,10 @@ use whisper_rs::whisper_rs_sys as sys;
 use super::{Context, Token};
 use crate::engine::spectrogram::Spectrogram;
 
+/// `whisper_full` could not have its larger cache and has freed the state, so that nobody may touch it again. (It answers the
+/// same where it cannot detect a language, which it is never asked to.)
+const STATE_FREED: c_int = -7;
+
 /// What whisper.cpp keeps of the window at hand: its encoding, and what was decoded of it so far.
 #[derive(Debug)]
 pub struct State {
@@ -154,6 +158,12 @@ impl State {
             let (context, state) = (self.encoder.raw.as_ptr(), self.raw.as_ptr());
             sys::whisper_full_with_state(context, state, params, std::ptr::null(), 0)
         };
+        if code == STATE_FREED {
+            tracing::error!(
+                "no memory for the wider cache of a beam search, and whisper.cpp has freed the lane's state"
+            );
+            std::process::abort();
+        }
         if code == 0 { Ok(()) } else { Err(format!("whisper failed on a window: code {code}")) }
     }
 }

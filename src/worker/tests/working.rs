@@ -1,6 +1,7 @@
 //! What is received when, and kept how long.
 
 use super::*;
+use crate::worker::receiver::LOOK_EVERY;
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_only_received_when_there_is_a_slot() {
