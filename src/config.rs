@@ -291,43 +291,6 @@ fn within(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + 
 }
 
 impl EngineConfig {
-    /// GPUs to use; empty for the CPU.
-    ///
-    /// # Errors
-    /// A GPU was asked for and this build has no CUDA.
-    pub fn gpus(&self) -> Result<&[u8], String> {
-        match self.device {
-            Device::Cpu => Ok(&[]),
-            Device::Auto if !cfg!(feature = "cuda") => Ok(&[]),
-            // another program in the engine's place knows its own devices
-            Device::Cuda if !cfg!(feature = "cuda") && self.engine_command.is_none() => {
-                Err("--device cuda: this program was built without CUDA; build it with --features cuda".to_owned())
-            }
-            Device::Auto | Device::Cuda => Ok(&self.gpus),
-        }
-    }
-
-    /// Lanes of each engine.
-    pub fn lanes_or_default(&self, on_gpu: bool) -> usize {
-        /// Streams that fill a GPU of g4dn to g6 without running out of its memory with large-v3-turbo.
-        const GPU_LANES: usize = 4;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = usize::from(self.threads);
-        self.lanes.first().copied().map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
-    }
-
-    /// The program that decodes what we cannot; `None` when it is absent or switched off.
-    pub fn ffmpeg_program(&self) -> Option<PathBuf> {
-        if self.ffmpeg == "off" {
-            return None;
-        }
-        let named = PathBuf::from(&self.ffmpeg);
-        if named.components().count() > 1 {
-            return named.is_file().then_some(named);
-        }
-        std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&named)).find(|path| path.is_file())
-    }
-
     /// Language of the windows, checked; `None` detects it.
     ///
     /// # Errors
