@@ -75,8 +75,7 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_BEAM_SIZE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), value_name = "N")]
     pub beam_size: u8,
 
-    /// An answer may take this long, in seconds, and `engine_timeout_factor` times the window's length on top; the first
-    /// window on a GPU loads its kernels, which takes some seconds
+    /// An answer may take this long, in seconds, and `engine_timeout_factor` times the window's length on top
     #[arg(
         long,
         env = "TRANSCRIPTION_ENGINE_TIMEOUT_BASE_SECS",
@@ -86,7 +85,8 @@ pub struct EngineConfig {
     )]
     pub engine_timeout_base_secs: u32,
 
-    /// An answer may take 60 s and this many times the window's length (at most 30 s) before the engine counts as hung
+    /// An answer may take 60 s and this many times the window's length before the engine counts as hung; 30 s is the length
+    /// of all windows on a GPU and with beam search
     #[arg(
         long,
         env = "TRANSCRIPTION_ENGINE_TIMEOUT_FACTOR",
