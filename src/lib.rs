@@ -1,6 +1,10 @@
 //! A transcription worker for EC2 GPU spot instances: SQS messages in, Whisper, transcripts in S3,
 //! "Transcription Completed" on EventBridge. ARCHITECTURE.md has the bird's eye view and the invariants.
 
+// the simulation's parts name the crate from outside, and serve the unit tests as well
+#[cfg(test)]
+extern crate self as transcription_worker;
+
 pub mod app;
 pub mod audio;
 pub mod backoff;

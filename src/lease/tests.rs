@@ -3,7 +3,7 @@
 use super::*;
 use crate::fault::{Code, Fault};
 use crate::queue::QueueTraits;
-use crate::worker::fakes::{Faulty, MemoryQueue, Trouble, What};
+use crate::worker::fakes::{Faulty, MemoryQueue, Rules, StaleReceipts, Trouble, What};
 
 const VISIBILITY: Duration = Duration::from_secs(120);
 
@@ -67,8 +67,9 @@ async fn the_heartbeat_caps_at_12_hours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_receipt_is_a_lost_lease() {
-    let queue = MemoryQueue::new(QueueTraits::default());
+async fn a_refused_receipt_is_a_lost_lease() {
+    let rules = Rules { stale_receipts: StaleReceipts::Refused, ..Rules::default() };
+    let queue = MemoryQueue::with(QueueTraits::default(), rules);
     let message = received(&queue).await;
     let (_lease, lost) = hold(queue.clone(), &message);
     queue.steal("work");

@@ -130,7 +130,8 @@ impl PoisonGuard {
     /// `from_window` is how many windows a checkpoint spares it.
     ///
     /// # Errors
-    /// A permanent `WorkerCrashed` after the queue's receive limit less one, at least two.
+    /// A permanent `WorkerCrashed` after the queue's receive limit less one, at least two; at the message's last receive
+    /// after two.
     pub async fn deaths(&self, marker: &Location, delivery: &Delivery, from_window: usize) -> Result<u32, Fault> {
         if delivery.receive_count < 2 {
             return Ok(0);
@@ -148,7 +149,9 @@ impl PoisonGuard {
         let deaths = if from_window > found.from_window { 1 } else { found.deaths.saturating_add(1) };
         let limit = delivery.max_receive_count.map_or(DEATHS_WITHOUT_LIMIT, |limit| limit.saturating_sub(1));
         warn!(deaths, worker = found.worker, "a worker died over this job");
-        if deaths < limit.max(LEAST_DEATHS) {
+        // one more death, and the queue would drop the message without a word
+        let is_last = delivery.max_receive_count.is_some_and(|limit| delivery.receive_count >= limit);
+        if deaths < if is_last { LEAST_DEATHS } else { limit.max(LEAST_DEATHS) } {
             return Ok(deaths);
         }
         // the marker stays: should the report fail, the next delivery must not run either

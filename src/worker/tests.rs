@@ -5,7 +5,7 @@
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::fakes::{Faulty, MemoryQueue, POLL, Scripted, Trouble, What};
+use super::fakes::{Faulty, MemoryQueue, POLL, Rules, Scripted, StaleReceipts, Trouble, What};
 use super::*;
 use crate::fault::Code;
 use crate::health::Patience;
@@ -37,6 +37,12 @@ struct Rig {
 
 fn standard() -> Arc<MemoryQueue> {
     MemoryQueue::new(QueueTraits::default())
+}
+
+/// A queue that refuses the receipts of earlier deliveries, as a FIFO queue does; a standard one accepts them.
+fn refusing() -> Arc<MemoryQueue> {
+    let rules = Rules { stale_receipts: StaleReceipts::Refused, ..Rules::default() };
+    MemoryQueue::with(QueueTraits::default(), rules)
 }
 
 impl Rig {

@@ -14,6 +14,7 @@ use transcription_worker::publish::{Publish, SourceAudio, Status, TranscriptionC
 use transcription_worker::queue::Queue;
 use transcription_worker::queue::sqs::SqsQueue;
 
+use crate::conformance;
 use crate::server::account;
 
 const VISIBILITY: Duration = Duration::from_secs(60);
@@ -70,6 +71,20 @@ async fn a_message_given_back_is_delivered_again_and_its_old_receipt_is_a_lost_l
     assert_eq!(queue.extend(&first, VISIBILITY).await, Err(Fault::LeaseLost));
     assert_eq!(queue.delete(&first).await, Err(Fault::LeaseLost));
     queue.delete(&second).await.unwrap();
+}
+
+/// The same that `tests/sim` asks of its queue in memory.
+#[tokio::test]
+async fn the_server_does_what_sqs_does() {
+    let (config, account) = account();
+    let (url, dead_url) = create_with_dead_letters(&config, &account, "").await;
+    let waiting = SqsQueue::new(aws_sdk_sqs::Client::new(&config), &url, Duration::from_secs(1));
+    let dead_letters = queue(&config, &dead_url);
+    let bodies = async || {
+        let letters = dead_letters.receive(10, VISIBILITY).await.unwrap();
+        letters.into_iter().map(|letter| letter.body).collect()
+    };
+    conformance::hold(&waiting, bodies).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,8 @@ mod poison;
 mod resume;
 mod storm;
 // what the others stand on
+#[path = "../sim/conformance.rs"]
+mod conformance;
 #[path = "../../src/spot/fake.rs"]
 mod imds;
 mod rig;

@@ -84,7 +84,7 @@ async fn the_heartbeat_never_fires_after_delete() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_lease_cancels_the_engine_and_publishes_nothing() {
-    let queue = standard();
+    let queue = refusing();
     queue.put("work 1000", None);
     let rig = Rig::start(&queue);
     sleep(10 * SECOND).await;
@@ -99,7 +99,7 @@ async fn a_lost_lease_cancels_the_engine_and_publishes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn work_that_ends_well_after_the_loss_deletes_nothing() {
-    let queue = standard();
+    let queue = refusing();
     queue.put("stubborn 45", None);
     let port = Faulty::new(&queue).at("delete", [], &Trouble::Hang);
     let rig = Rig::with(port.clone(), SETTINGS);
@@ -109,6 +109,17 @@ async fn work_that_ends_well_after_the_loss_deletes_nothing() {
     sleep(60 * SECOND).await;
     assert_eq!(rig.done().len(), 1);
     assert_eq!((rig.counts.lost.get(), port.calls("delete")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_ended_by_the_clock_is_not_settled_though_the_queue_would_accept_it() {
+    let queue = standard();
+    queue.put("stubborn 125", None);
+    let port = Faulty::new(&queue).at("extend", 1..100, &throttled());
+    let rig = Rig::with(port.clone(), SETTINGS);
+    sleep(POLL + 126 * SECOND).await;
+    assert_eq!(rig.done().len(), 1);
+    assert_eq!((rig.counts.lost.get() > 0, port.calls("delete"), queue.bodies().len()), (true, 0, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +136,7 @@ async fn an_extension_in_flight_is_awaited_before_the_message_is_settled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_ignores_the_loss_of_its_lease_frees_its_slot() {
-    let queue = standard();
+    let queue = refusing();
     queue.put("deaf", None);
     let rig = Rig::start(&queue);
     sleep(10 * SECOND).await;

@@ -1,0 +1,125 @@
+//! What must hold of a world that is over.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use transcription_worker::fault::Code;
+use transcription_worker::publish::Status;
+use transcription_worker::transcript::json;
+
+use crate::jobs::{Audio, Job, Outcome};
+use crate::ledger::{Delivery, Hearing, Settled};
+use crate::world::World;
+
+/// Receives of a message that no interruption explains.
+const CHARGED_AT_MOST: usize = 3;
+/// A finished window waits for those before it, one of which may hang, and its checkpoint for its turn.
+const UNSAVED_AT_MOST: Duration = Duration::from_secs(90);
+
+pub fn judge(world: &World) {
+    for job in &world.jobs.jobs {
+        ends(world, job);
+    }
+    receives(world);
+    repeats(world);
+    leftovers(world);
+}
+
+/// Each job ends in exactly one meaning, the right one, and its transcript says what was said.
+fn ends(world: &World, job: &Job) {
+    let told = world.bus.about(&job.id);
+    let mut meanings: Vec<Outcome> = told
+        .iter()
+        .map(|event| match event.status {
+            Status::Completed => Outcome::Completed,
+            Status::Partial => Outcome::Partial,
+            Status::Failed => Outcome::Failed,
+        })
+        .collect();
+    meanings.dedup();
+    let code = told.iter().find_map(|event| event.error.as_ref().map(|error| error.code));
+    if meanings != [job.outcome] {
+        world
+            .ledger
+            .violated(format!("{} ({:?}) was told as {meanings:?} {code:?}, not {:?}", job.id, job.audio, job.outcome));
+        return;
+    }
+    let expected = match job.audio {
+        Audio::Corrupt => Some(Code::CorruptAudio),
+        Audio::KillsEngines => Some(Code::EngineCrashed),
+        Audio::KillsWorkers => Some(Code::WorkerCrashed),
+        _ => None,
+    };
+    if expected.is_some_and(|expected| code != Some(expected)) {
+        world.ledger.violated(format!("{} ({:?}) failed with {code:?}", job.id, job.audio));
+    }
+    let Some(at) = &job.json else { return };
+    let found = world.objects.get_now(at).and_then(|body| json::parse(&body).ok());
+    match (job.outcome, found) {
+        (Outcome::Failed, None) => {}
+        (Outcome::Failed, Some(_)) => world.ledger.violated(format!("{} failed and has a transcript", job.id)),
+        (_, None) => world.ledger.violated(format!("{} has no transcript", job.id)),
+        (_, Some(found)) if found.text != job.text() => {
+            world.ledger.violated(format!("{} says {:?}", job.id, found.text));
+        }
+        _ => {}
+    }
+}
+
+/// Receives are spent on interruptions alone.
+fn receives(world: &World) {
+    let deliveries = world.ledger.deliveries();
+    let mut ids: Vec<&str> = deliveries.iter().map(|delivery| delivery.message_id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for id in ids {
+        let charged: Vec<_> = deliveries
+            .iter()
+            .filter(|delivery| delivery.message_id == id)
+            .filter(|delivery| matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO))
+            .collect();
+        if charged.len() > CHARGED_AT_MOST {
+            world.ledger.violated(format!("{id} was put off {} times: {:?}", charged.len(), charged.first()));
+        }
+    }
+}
+
+/// After an interruption only windows in lanes are heard again, and those since the last checkpoint.
+fn repeats(world: &World) {
+    let Some(every) = world.plan.checkpoint_every else { return };
+    let ledger = &world.ledger;
+    let deliveries = ledger.deliveries();
+    let mut heard: BTreeMap<(u32, u32), Hearing> = BTreeMap::new();
+    for hearing in ledger.hearings() {
+        let Some(before) = heard.insert((hearing.number, hearing.window), hearing.clone()) else { continue };
+        let Some(job) = world.jobs.jobs.iter().position(|job| job.number == hearing.number) else { continue };
+        let is_this = |one: &&Delivery| {
+            one.life == before.life
+                && world.jobs.of_body(&one.body).contains(&job)
+                && (one.handed_over..=one.ended(ledger)).contains(&before.at)
+        };
+        let Some(attempt) = deliveries.iter().find(is_this) else { continue };
+        let old = attempt.ended(ledger).duration_since(before.at);
+        if old > every + UNSAVED_AT_MOST && ledger.was_lucky("/.checkpoint/") && !ledger.was_contested(world, job) {
+            let Hearing { life, number, window, .. } = hearing;
+            ledger.violated(format!(
+                "{life} hears job{number} part{window} again, heard {} s before the end",
+                old.as_secs()
+            ));
+        }
+    }
+}
+
+/// Nothing of the workers' bookkeeping stays, but the marker of a job over which too many died.
+fn leftovers(world: &World) {
+    for (number, job) in world.jobs.jobs.iter().enumerate() {
+        let Some(json) = job.json.as_ref().filter(|_| job.audio != Audio::KillsWorkers) else { continue };
+        for folder in [".checkpoint", ".started"] {
+            let at = json.sibling(&format!("{folder}/{}.json", job.id));
+            let is_left = world.objects.get_now(&at).is_some();
+            if is_left && world.ledger.was_lucky(&at.to_string()) && !world.ledger.was_contested(world, number) {
+                world.ledger.violated(format!("{at} is left"));
+            }
+        }
+    }
+}
