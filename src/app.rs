@@ -66,8 +66,7 @@ pub fn ffmpeg_program(config: &EngineConfig) -> Option<PathBuf> {
 pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     let dir = config.models_dir.clone().unwrap_or_else(model::default_models_dir);
     let model = model::resolve(&config.model, &dir).map_err(|e| e.to_string())?;
-    let foreign = !matches!(config.language_code()?.as_deref(), None | Some("en"));
-    if !model.multilingual && (foreign || config.task == crate::job::Task::Translate) {
+    if !model.serves(config.language_code()?.as_deref(), config.task) {
         return Err(format!("model {} is English only; choose a multilingual one, such as base", model.name));
     }
     Ok(model)
