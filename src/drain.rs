@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::future::{Future, pending};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -64,41 +64,46 @@ pub struct Stopping {
 pub struct Drain {
     stop: CancellationToken,
     abort: CancellationToken,
-    plan: Arc<watch::Sender<Option<Stopping>>>,
+    plan: Arc<Plan>,
     grace: Duration,
     margin: Duration,
+}
+
+/// The stop under way. Not a `watch`, which wakes those who wait in random order: a simulation could not repeat it.
+#[derive(Debug, Default)]
+struct Plan {
+    stopping: Mutex<Option<Stopping>>,
+    moved: Notify,
+}
+
+impl Plan {
+    fn stopping(&self) -> MutexGuard<'_, Option<Stopping>> {
+        // nothing under the lock can leave it half changed
+        self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drain {
     /// `grace` is what a stop gets that names no deadline of its own (a signal, a scale-in); keep it below systemd's
     /// `TimeoutStopSec`. `margin` is what one window of audio and the upload of a checkpoint need.
     pub fn new(grace: Duration, margin: Duration) -> Self {
-        Self {
-            stop: CancellationToken::new(),
-            abort: CancellationToken::new(),
-            plan: Arc::new(watch::Sender::new(None)),
-            grace,
-            margin,
-        }
+        Self { stop: CancellationToken::new(), abort: CancellationToken::new(), plan: Arc::default(), grace, margin }
     }
 
     /// Begins to stop, to have ended by `deadline`. The first caller's reason stands; a later call can only bring the
     /// deadline forward.
     pub fn begin(&self, reason: Reason, deadline: Instant) {
-        let changed = self.plan.send_if_modified(|plan| match plan {
-            Some(stopping) if stopping.deadline <= deadline => false,
-            Some(stopping) => {
-                stopping.deadline = deadline;
-                true
-            }
-            None => {
-                *plan = Some(Stopping { reason, deadline });
-                true
-            }
-        });
+        let changed = {
+            let mut plan = self.plan.stopping();
+            let before = *plan;
+            let stopping = plan.get_or_insert(Stopping { reason, deadline });
+            stopping.deadline = stopping.deadline.min(deadline);
+            *plan != before
+        };
         if changed {
             let left_secs = deadline.saturating_duration_since(Instant::now()).as_secs();
             info!(%reason, left_secs, "stopping: no further message is received");
+            self.plan.moved.notify_waiters();
         }
         self.stop.cancel();
     }
@@ -126,7 +131,7 @@ impl Drain {
 
     /// The stop under way, if any.
     pub fn stopping(&self) -> Option<Stopping> {
-        *self.plan.borrow()
+        *self.plan.stopping()
     }
 
     /// Fires *abort* a margin before the deadline. `worker::run` drives it; it never returns before that.
@@ -147,9 +152,9 @@ impl Drain {
 
     /// Returns `before` the deadline, wherever it is moved meanwhile; never without a stop.
     async fn reached(&self, before: Duration) {
-        let mut plan = self.plan.subscribe();
         loop {
-            let at = plan.borrow_and_update().map(|stopping| stopping.deadline.checked_sub(before));
+            let moved = self.plan.moved.notified();
+            let at = self.stopping().map(|stopping| stopping.deadline.checked_sub(before));
             let due = async {
                 match at {
                     Some(Some(at)) => sleep_until(at).await,
@@ -159,9 +164,9 @@ impl Drain {
                 }
             };
             tokio::select! {
+                biased;
                 () = due => return,
-                // `self` holds the sender, so this cannot fail while we wait
-                _ = plan.changed() => {}
+                () = moved => {}
             }
         }
     }

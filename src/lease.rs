@@ -51,6 +51,10 @@ impl Lease {
         counts: Arc<Counts>,
     ) -> Self {
         let stop = CancellationToken::new();
+        // a poll that was sent again may bring a message when its time is up already
+        if Instant::now() >= asked_at + visibility {
+            lost.cancel();
+        }
         let (granted, expires) = watch::channel(asked_at + visibility);
         let beat = Heartbeat { queue, message, visibility, asked_at, lost, counts, stop: stop.clone(), granted };
         Self { stop, heartbeat: tokio::spawn(beat.run().in_current_span()), expires }

@@ -12,12 +12,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -71,8 +72,7 @@ pub struct PoisonGuard {
     on: bool,
     /// Buckets that refuse markers: one that cannot be removed would accuse.
     off: Mutex<HashSet<String>>,
-    /// Runs under way.
-    at_work: watch::Sender<usize>,
+    at_work: AtWork,
     /// The markers of runs under way, by message.
     marked: Mutex<HashMap<String, (Location, Marker)>>,
     /// Those who still say that a job was let go.
@@ -91,19 +91,38 @@ pub struct Run<'a> {
     pub deaths: u32,
 }
 
-/// Counts a run as under way until dropped.
-struct AtWork<'a>(&'a watch::Sender<usize>);
+/// Runs under way. Not a `watch`, which wakes those who wait in random order: a simulation could not repeat it.
+#[derive(Default)]
+struct AtWork {
+    runs: AtomicUsize,
+    ended: Notify,
+}
 
-impl<'a> AtWork<'a> {
-    fn enter(at_work: &'a watch::Sender<usize>) -> Self {
-        at_work.send_modify(|runs| *runs += 1);
-        Self(at_work)
+/// A run under way, until dropped.
+struct UnderWay<'a>(&'a AtWork);
+
+impl AtWork {
+    fn enter(&self) -> UnderWay<'_> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self)
+    }
+
+    /// Returns in a moment without any.
+    async fn quiet(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.runs.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 }
 
-impl Drop for AtWork<'_> {
+impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|runs| *runs -= 1);
+        self.0.runs.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
     }
 }
 
@@ -115,7 +134,7 @@ impl PoisonGuard {
             worker,
             on,
             off: Mutex::default(),
-            at_work: watch::Sender::new(0),
+            at_work: AtWork::default(),
             marked: Mutex::default(),
             saying: TaskTracker::new(),
         }
@@ -170,18 +189,20 @@ impl PoisonGuard {
         control: &Control,
         work: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
+        if control.lease_lost.is_cancelled() {
+            // the next owner's marker is there, or soon will be
+            return Err(Fault::LeaseLost);
+        }
         if run.deaths > 0 {
-            let mut at_work = self.at_work.subscribe();
             tokio::select! {
                 biased;
                 () = control.lease_lost.cancelled() => return Err(Fault::LeaseLost),
                 () = control.abort.cancelled() => return Err(Fault::Interrupted),
-                // the guard holds the sender, so this cannot fail
-                _ = at_work.wait_for(|runs| *runs == 0) => {}
+                () = self.at_work.quiet() => {}
                 () = sleep(QUIET_WAIT) => {}
             }
         }
-        let _at_work = AtWork::enter(&self.at_work);
+        let _under_way = self.at_work.enter();
         let marker = Marker {
             message_id: run.delivery.message_id.clone(),
             receive_count: run.delivery.receive_count,

@@ -15,7 +15,7 @@ use transcription_worker::handler::Control;
 use transcription_worker::objects::{Location, ObjectInfo, Objects};
 use transcription_worker::transcript::{AudioRef, Warning};
 
-use crate::engine::FATAL;
+use crate::engine::{FATAL, SPEECH};
 use crate::jobs::{Audio, Script};
 use crate::wire::Wire;
 
@@ -93,6 +93,6 @@ impl Recording for Tape {
 fn window(number: u32, index: u32, fatal: bool) -> Window {
     let len = (WINDOW_SECS * SAMPLE_RATE_HZ) as usize;
     let span = Span { window_start: 0, source_start: u64::from(index) * len as u64, len };
-    let pcm = vec![if fatal { FATAL } else { 0.0 }, number as f32, index as f32];
+    let pcm = vec![if fatal { FATAL } else { SPEECH }, number as f32, index as f32];
     Window { index, channel: None, pcm, spans: vec![span] }
 }

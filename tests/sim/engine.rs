@@ -18,8 +18,9 @@ use crate::wire::Wire;
 
 /// How long an engine takes to load.
 const LOADING: Duration = Duration::from_secs(3);
-/// In the first sample of a window that kills its engine.
-pub const FATAL: f32 = 1.0;
+/// The first sample of a window of ours, and of one that kills its engine. No sound is so loud, noise least of all.
+pub const SPEECH: f32 = 2.0;
+pub const FATAL: f32 = 3.0;
 
 /// Starts engine number `engine` of a machine.
 pub struct Launcher {
@@ -86,9 +87,9 @@ impl Link for Engine {
         let Some((&(due, id), _)) = self.at_work.first_key_value() else { return pending().await };
         sleep_until(due).await;
         let Some(pcm) = self.at_work.remove(&(due, id)) else { return pending().await };
-        let (kind, number, window) = (pcm[0], pcm[1] as u32, pcm[2] as u32);
-        let world = &self.wire.world;
-        let temper = self.wire.machine().engines[self.number].temper(world.now());
+        let (kind, number, window) = script_of(&pcm);
+        let temper = self.wire.machine().engines[self.number].temper(self.wire.world.now());
+        let dies = kind == FATAL || temper != Temper::Well || kind == SPEECH && self.dies((number, window));
         match temper {
             Temper::Hanging => {
                 self.at_work.insert((due, id), pcm);
@@ -98,10 +99,12 @@ impl Link for Engine {
                 self.wire.note(format_args!("engine {} fails job{number} part{window}", self.number));
                 Ok(Response::Failed { id, reason: "out of memory".to_owned() })
             }
-            _ if temper != Temper::Well || kind == FATAL || self.dies() => {
+            _ if dies => {
                 self.wire.note(format_args!("engine {} dies on job{number} part{window}", self.number));
+                self.wire.world.ledger.struck(&self.in_lanes((number, window)));
                 Err("it ended".to_owned())
             }
+            _ if kind == 0.0 => Ok(Response::Done { id, text: WindowText::default() }),
             _ => {
                 self.wire.heard(number, window);
                 Ok(Response::Done { id, text: said(number, window) })
@@ -119,9 +122,29 @@ impl Link for Engine {
 }
 
 impl Engine {
-    fn dies(&mut self) -> bool {
+    /// By chance, which strikes no window twice: nobody could tell it from the window's fault.
+    fn dies(&mut self, window: (u32, u32)) -> bool {
         let world = &self.wire.world;
-        world.now() < world.plan.calm_from && self.chance.share(world.plan.engine_deaths)
+        let in_lanes = self.in_lanes(window);
+        world.now() < world.plan.calm_from
+            && self.wire.machine().is_sound()
+            && self.chance.share(world.plan.engine_deaths)
+            && world.ledger.may_strike(&in_lanes)
+    }
+
+    /// This window, which is done, and those that are not.
+    fn in_lanes(&self, window: (u32, u32)) -> Vec<(u32, u32)> {
+        let others = self.at_work.values().map(|pcm| script_of(pcm)).map(|(_, number, window)| (number, window));
+        others.chain([window]).collect()
+    }
+}
+
+/// The kind of a window, and the numbers of job and window in it.
+fn script_of(pcm: &[f32]) -> (f32, u32, u32) {
+    match pcm {
+        [kind @ (SPEECH | FATAL), number, window] => (*kind, *number as u32, *window as u32),
+        // a probe
+        _ => (0.0, u32::MAX, 0),
     }
 }
 

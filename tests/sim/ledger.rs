@@ -58,6 +58,8 @@ pub struct Hearing {
 struct Books {
     deliveries: BTreeMap<String, Delivery>,
     hearings: Vec<Hearing>,
+    /// Windows that were in a lane of an engine that died.
+    struck: BTreeSet<(u32, u32)>,
     ends: BTreeMap<String, Instant>,
     /// What was asked of AWS and went otherwise than usual.
     unlucky: BTreeSet<String>,
@@ -111,11 +113,12 @@ impl Ledger {
             let succeeded = told.iter().any(|event| event.status != Status::Failed);
             let is_there = job.json.as_ref().is_some_and(|json| world.objects.get_now(json).is_some());
             if told.is_empty() {
-                self.violated(format!("{} deletes {} before {} has its event", wire.life, message.receipt, job.id));
+                wire.world
+                    .violated(format!("{} deletes {} before {} has its event", wire.life, message.receipt, job.id));
             } else if succeeded && !is_there {
-                self.violated(format!("{} deletes {} before {} is stored", wire.life, message.receipt, job.id));
+                wire.world.violated(format!("{} deletes {} before {} is stored", wire.life, message.receipt, job.id));
             } else if !succeeded && world.queue.dead().is_empty() {
-                self.violated(format!(
+                wire.world.violated(format!(
                     "{} deletes {} of {}, which failed, without a copy",
                     wire.life, message.receipt, job.id
                 ));
@@ -133,13 +136,25 @@ impl Ledger {
                 && wire.world.jobs.of_body(&delivery.body).contains(&job)
         });
         if !holds {
-            self.violated(format!("{} does not hold the message of job {job} any more: {what}", wire.life));
+            wire.world.violated(format!("{} does not hold the message of job {job} any more: {what}", wire.life));
         }
     }
 
     /// A call did not go as calls go.
     pub fn unlucky(&self, what: &str) {
         self.books().unlucky.insert(what.to_owned());
+    }
+
+    /// Whether all receives of a message of this job were taken by the ends of workers.
+    pub fn was_worn_out(&self, world: &World, job: usize) -> bool {
+        let mut spent: BTreeMap<String, u32> = BTreeMap::new();
+        for delivery in self.deliveries() {
+            let interrupted = !matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO);
+            if interrupted && world.jobs.of_body(&delivery.body).contains(&job) {
+                *spent.entry(delivery.message_id).or_default() += 1;
+            }
+        }
+        spent.values().any(|spent| spent + 1 >= world.plan.max_receives)
     }
 
     /// Whether two workers held messages of this job at once.
@@ -166,6 +181,16 @@ impl Ledger {
         self.books().hearings.push(hearing);
     }
 
+    /// An engine is to die by chance at this window, with these in its lanes; false where one of them has seen a death.
+    pub fn may_strike(&self, windows: &[(u32, u32)]) -> bool {
+        windows.iter().all(|window| !self.books().struck.contains(window))
+    }
+
+    /// An engine died with these windows in its lanes.
+    pub fn struck(&self, windows: &[(u32, u32)]) {
+        self.books().struck.extend(windows);
+    }
+
     pub fn fetched(&self, life: &str, number: u32) {
         self.books().fetched.insert((life.to_owned(), number), Instant::now());
     }
@@ -176,7 +201,11 @@ impl Ledger {
         let fetched = self.books().fetched.get(&(wire.life.clone(), number)).copied();
         let waited = fetched.map(|at| at.elapsed()).unwrap_or_default();
         if world.weather.is_calm() && waited > BARRED_AT_MOST {
-            self.violated(format!("job{number} was barred for {} s from beginning in {}", waited.as_secs(), wire.life));
+            wire.world.violated(format!(
+                "job{number} was barred for {} s from beginning in {}",
+                waited.as_secs(),
+                wire.life
+            ));
         }
     }
 
@@ -204,7 +233,7 @@ impl Ledger {
         let now = Instant::now();
         let late = self.books().deliveries.get(&message.receipt).is_none_or(|delivery| delivery.until + SLACK < now);
         if late {
-            self.violated(format!("{} {verb} {} after its lease's end", wire.life, message.receipt));
+            wire.world.violated(format!("{} {verb} {} after its lease's end", wire.life, message.receipt));
         }
     }
 

@@ -65,7 +65,7 @@ pub async fn lives(world: Arc<World>, number: usize, over: Drain) {
         wire.note(format_args!("ended: {ended}"));
         let machine = wire.machine();
         if ended.starts_with("sick") && machine.is_sound() && world.is_healthy() {
-            world.ledger.violated(format!("{} is called {ended} and nothing ails it", wire.life));
+            world.violated(format!("{} is called {ended} and nothing ails it", wire.life));
         }
         if over.stop().is_cancelled() {
             return;

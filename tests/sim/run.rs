@@ -61,12 +61,12 @@ async fn live(seed: u64, loud: bool) -> Report {
     over.begin_gracefully(Reason::Signal("SIGTERM"));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
-            world.ledger.violated(format!("a worker panicked: {error}"));
+            world.violated(format!("a worker panicked: {error}"));
         }
     }
     sleep(AFTERMATH).await;
     if lost {
-        world.ledger.violated(format!("work is left after {LONGEST:?}: {:?}", world.queue.bodies()));
+        world.violated(format!("work is left after {LONGEST:?}: {:?}", world.queue.bodies()));
     }
     verdict::judge(&world);
     Report {

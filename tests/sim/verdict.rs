@@ -11,14 +11,17 @@ use crate::jobs::{Audio, Job, Outcome};
 use crate::ledger::{Delivery, Hearing, Settled};
 use crate::world::World;
 
-/// Receives of a message that no interruption explains.
-const CHARGED_AT_MOST: usize = 3;
+/// So often one worker may put a message off.
+const PUT_OFF_AT_MOST: u32 = 2;
 /// A finished window waits for those before it, one of which may hang, and its checkpoint for its turn.
 const UNSAVED_AT_MOST: Duration = Duration::from_secs(90);
 
 pub fn judge(world: &World) {
-    for job in &world.jobs.jobs {
-        ends(world, job);
+    for (number, job) in world.jobs.jobs.iter().enumerate() {
+        // the queue gives up what never had the time
+        if !world.ledger.was_worn_out(world, number) {
+            ends(world, job);
+        }
     }
     receives(world);
     repeats(world);
@@ -37,6 +40,10 @@ fn ends(world: &World, job: &Job) {
         })
         .collect();
     meanings.dedup();
+    // a marker that could not be read or written accuses nobody
+    if job.audio == Audio::KillsWorkers && meanings.is_empty() && !world.ledger.was_lucky("/.started/") {
+        return;
+    }
     let code = told.iter().find_map(|event| event.error.as_ref().map(|error| error.code));
     if meanings != [job.outcome] {
         world
@@ -51,35 +58,32 @@ fn ends(world: &World, job: &Job) {
         _ => None,
     };
     if expected.is_some_and(|expected| code != Some(expected)) {
-        world.ledger.violated(format!("{} ({:?}) failed with {code:?}", job.id, job.audio));
+        world.violated(format!("{} ({:?}) failed with {code:?}", job.id, job.audio));
     }
     let Some(at) = &job.json else { return };
     let found = world.objects.get_now(at).and_then(|body| json::parse(&body).ok());
     match (job.outcome, found) {
         (Outcome::Failed, None) => {}
-        (Outcome::Failed, Some(_)) => world.ledger.violated(format!("{} failed and has a transcript", job.id)),
-        (_, None) => world.ledger.violated(format!("{} has no transcript", job.id)),
+        (Outcome::Failed, Some(_)) => world.violated(format!("{} failed and has a transcript", job.id)),
+        (_, None) => world.violated(format!("{} has no transcript", job.id)),
         (_, Some(found)) if found.text != job.text() => {
-            world.ledger.violated(format!("{} says {:?}", job.id, found.text));
+            world.violated(format!("{} says {:?}", job.id, found.text));
         }
         _ => {}
     }
 }
 
-/// Receives are spent on interruptions alone.
+/// Receives are spent on interruptions, and on workers that find out that they are sick.
 fn receives(world: &World) {
-    let deliveries = world.ledger.deliveries();
-    let mut ids: Vec<&str> = deliveries.iter().map(|delivery| delivery.message_id.as_str()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    for id in ids {
-        let charged: Vec<_> = deliveries
-            .iter()
-            .filter(|delivery| delivery.message_id == id)
-            .filter(|delivery| matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO))
-            .collect();
-        if charged.len() > CHARGED_AT_MOST {
-            world.ledger.violated(format!("{id} was put off {} times: {:?}", charged.len(), charged.first()));
+    let mut put_off: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for delivery in world.ledger.deliveries() {
+        if matches!(delivery.settled, Some((Settled::Back(wait), _)) if wait > Duration::ZERO) {
+            *put_off.entry((delivery.message_id, delivery.life)).or_default() += 1;
+        }
+    }
+    for ((id, life), times) in put_off {
+        if times > PUT_OFF_AT_MOST {
+            world.violated(format!("{life} put {id} off {times} times"));
         }
     }
 }
@@ -100,9 +104,11 @@ fn repeats(world: &World) {
         };
         let Some(attempt) = deliveries.iter().find(is_this) else { continue };
         let old = attempt.ended(ledger).duration_since(before.at);
-        if old > every + UNSAVED_AT_MOST && ledger.was_lucky("/.checkpoint/") && !ledger.was_contested(world, job) {
+        // where nothing could be written nothing could be saved
+        let folder = world.jobs.jobs[job].json.as_ref().map(|json| json.sibling("").to_string()).unwrap_or_default();
+        if old > every + UNSAVED_AT_MOST && ledger.was_lucky(&folder) && !ledger.was_contested(world, job) {
             let Hearing { life, number, window, .. } = hearing;
-            ledger.violated(format!(
+            world.violated(format!(
                 "{life} hears job{number} part{window} again, heard {} s before the end",
                 old.as_secs()
             ));
@@ -110,15 +116,16 @@ fn repeats(world: &World) {
     }
 }
 
-/// Nothing of the workers' bookkeeping stays, but the marker of a job over which too many died.
+/// Nothing of the workers' bookkeeping stays, but the marker of a job that too many died over.
 fn leftovers(world: &World) {
     for (number, job) in world.jobs.jobs.iter().enumerate() {
-        let Some(json) = job.json.as_ref().filter(|_| job.audio != Audio::KillsWorkers) else { continue };
+        let gave_up = job.audio == Audio::KillsWorkers || world.ledger.was_worn_out(world, number);
+        let Some(json) = job.json.as_ref().filter(|_| !gave_up) else { continue };
         for folder in [".checkpoint", ".started"] {
             let at = json.sibling(&format!("{folder}/{}.json", job.id));
             let is_left = world.objects.get_now(&at).is_some();
             if is_left && world.ledger.was_lucky(&at.to_string()) && !world.ledger.was_contested(world, number) {
-                world.ledger.violated(format!("{at} is left"));
+                world.violated(format!("{at} is left"));
             }
         }
     }

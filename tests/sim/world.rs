@@ -68,6 +68,12 @@ impl World {
         self.begun.elapsed()
     }
 
+    /// Something that must not be.
+    pub fn violated(&self, what: String) {
+        self.trace.note("!!!!!", format_args!("{what}"));
+        self.ledger.violated(what);
+    }
+
     /// Nothing in it makes a sound machine sick.
     pub fn is_healthy(&self) -> bool {
         let kills = |job: &Job| job.audio == Audio::KillsEngines;
