@@ -27,7 +27,7 @@ rm -f /tmp/transcription-worker /tmp/transcription-worker.service /tmp/worker.en
 "$worker" model pull "$MODEL" --models-dir "$models"
 chmod -R a+rX "$models"
 
-# one second of silence through the engine: it loads the driver, the model and every lane
+# the engine loads the driver and the model, and each lane computes, before it is ready for any file
 silence=$(mktemp --suffix .wav)
 ffmpeg -v error -y -f lavfi -i anullsrc=r=16000:cl=mono -t 1 "$silence"
 "$worker" transcribe "$silence" --device "$DEVICE" --model "$MODEL" --models-dir "$models"

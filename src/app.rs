@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::AudioOptions;
-use crate::config::EngineConfig;
+use crate::config::{Device, EngineConfig};
 use crate::engine;
 use crate::health::Health;
 use crate::model::retype::{self, Storage};
@@ -34,7 +34,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
         audio: AudioOptions {
             channels: config.channels,
             max_duration_secs: config.max_duration_hours * 3600.0,
-            ffmpeg: config.ffmpeg_program(),
+            ffmpeg: ffmpeg_program(config),
         },
         window: WindowOptions {
             language: config.language_code()?,
@@ -47,6 +47,18 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
     })
 }
 
+/// The program that decodes what we cannot; `None` when it is absent or switched off.
+pub fn ffmpeg_program(config: &EngineConfig) -> Option<PathBuf> {
+    if config.ffmpeg == "off" {
+        return None;
+    }
+    let named = PathBuf::from(&config.ffmpeg);
+    if named.components().count() > 1 {
+        return named.is_file().then_some(named);
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(&named)).find(|path| path.is_file())
+}
+
 /// The model's file, verified.
 ///
 /// # Errors
@@ -54,8 +66,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
 pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     let dir = config.models_dir.clone().unwrap_or_else(model::default_models_dir);
     let model = model::resolve(&config.model, &dir).map_err(|e| e.to_string())?;
-    let foreign = !matches!(config.language_code()?.as_deref(), None | Some("en"));
-    if !model.multilingual && (foreign || config.task == crate::job::Task::Translate) {
+    if !model.serves(config.language_code()?.as_deref(), config.task) {
         return Err(format!("model {} is English only; choose a multilingual one, such as base", model.name));
     }
     Ok(model)
@@ -66,8 +77,8 @@ pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
 /// # Errors
 /// One does not start.
 pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) -> Result<Transcriber, String> {
-    let gpus = config.gpus()?;
-    let lanes = config.lanes_or_default(!gpus.is_empty());
+    let gpus = gpus(config)?;
+    let lanes = lanes(config, !gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
     let (encoder, decoder) = weights(model, gpus.is_empty());
     let mut engines = Vec::new();
@@ -86,6 +97,28 @@ pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) 
         });
     }
     Transcriber::start(engines, health).await
+}
+
+/// GPUs to use; empty for the CPU.
+fn gpus(config: &EngineConfig) -> Result<&[u8], String> {
+    match config.device {
+        Device::Cpu => Ok(&[]),
+        Device::Auto if !cfg!(feature = "cuda") => Ok(&[]),
+        // another program in the engine's place knows its own devices
+        Device::Cuda if !cfg!(feature = "cuda") && config.engine_command.is_none() => {
+            Err("--device cuda: this program was built without CUDA; build it with --features cuda".to_owned())
+        }
+        Device::Auto | Device::Cuda => Ok(&config.gpus),
+    }
+}
+
+/// Lanes of each engine.
+fn lanes(config: &EngineConfig, on_gpu: bool) -> usize {
+    /// Streams that fill a GPU of g4dn to g6 without running out of its memory with large-v3-turbo.
+    const GPU_LANES: usize = 4;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = usize::from(config.threads);
+    config.lanes.first().copied().map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
 }
 
 /// The files the engine loads, to encode and to decode with: the model's own, or copies that the CPU is faster with, made

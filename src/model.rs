@@ -25,6 +25,8 @@ mod tests;
 
 use catalogue::{Catalogue, Entry, file_name};
 
+use crate::job::Task;
+
 /// A model that is there and sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
@@ -38,6 +40,15 @@ pub struct Model {
     pub multilingual: bool,
     /// Length of the file.
     pub size_bytes: u64,
+}
+
+impl Model {
+    /// Whether it can do this: an English one knows no other language and does not translate. No language is one to be
+    /// detected.
+    pub fn serves(&self, language: Option<&str>, task: Task) -> bool {
+        let english = matches!(language, None | Some("en" | "auto")) && task == Task::Transcribe;
+        self.multilingual || english
+    }
 }
 
 /// Why a model cannot be used or fetched.

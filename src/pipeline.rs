@@ -14,7 +14,7 @@ use crate::handler::{Control, Delivery, Handled, Handler, Letter};
 use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
-use crate::job::{Format, Job, JobOptions, Task};
+use crate::job::{Format, Job, JobOptions};
 use crate::model::Model;
 use crate::objects::Objects;
 use crate::publish::{Publish, TranscriptionCompleted};
@@ -166,8 +166,13 @@ impl Pipeline {
             intake => return Ok(intake),
         };
         self.allow.check_input(&format!("message {}", delivery.message_id), &at)?;
-        let steady = Steady { health: &self.health, control };
-        steady.call(Part::Input, Whose::Jobs, || message::offloaded::read(&*self.objects, &at)).await
+        let read = || message::offloaded::read(&*self.objects, &at);
+        self.steady(control).call(Part::Input, Whose::Jobs, read).await
+    }
+
+    /// Who makes the calls for a message.
+    fn steady<'a>(&'a self, control: &'a Control) -> Steady<'a> {
+        Steady { health: &self.health, control, progress: &self.progress }
     }
 
     async fn report_job(
@@ -184,8 +189,7 @@ impl Pipeline {
     /// Reports a message, or a record of one, that is no job.
     async fn report_unread(&self, identity: &Identity, problem: &Problem, control: &Control) -> Result<(), Fault> {
         let event = TranscriptionCompleted::failed(identity, problem, self.clock.now());
-        let steady = Steady { health: &self.health, control };
-        steady.call(Part::Bus, Whose::Ours, || self.publisher.publish(&event)).await
+        self.steady(control).call(Part::Bus, Whose::Ours, || self.publisher.publish(&event)).await
     }
 
     /// Whether this worker can do the job at all.
@@ -200,8 +204,7 @@ impl Pipeline {
             let message = format!("job {} asks for model {model}; this worker serves {}", job.id, self.model.name);
             return Err(Fault::permanent(Code::UnknownModel, message));
         }
-        let foreign = language.as_deref().is_some_and(|code| code != "en" && code != "auto");
-        if !self.model.multilingual && (foreign || *task == Some(Task::Translate)) {
+        if !self.model.serves(language.as_deref(), task.unwrap_or(self.defaults.window.task)) {
             let message =
                 format!("job {} asks for another language; model {} is English only", job.id, self.model.name);
             return Err(Fault::permanent(Code::UnknownModel, message));

@@ -40,7 +40,7 @@ pub async fn check(config: &RunConfig) -> Vec<Finding> {
     }
     note(
         "ffmpeg",
-        Ok(engine.ffmpeg_program().map_or_else(
+        Ok(super::ffmpeg_program(engine).map_or_else(
             || "not there: only the built-in decoders are used".to_owned(),
             |program| program.display().to_string(),
         )),

@@ -11,6 +11,7 @@ use crate::backoff::Backoff;
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::health::{Health, Part};
+use crate::watchdog::Progress;
 
 /// Between two tries.
 const TRY_AGAIN: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(30) };
@@ -31,6 +32,8 @@ pub struct Steady<'a> {
     pub health: &'a Health,
     /// Ends the waiting.
     pub control: &'a Control,
+    /// Told of each try: a wait that is bounded and meant is no standstill.
+    pub progress: &'a Progress,
 }
 
 impl Steady<'_> {
@@ -67,6 +70,7 @@ impl Steady<'_> {
                 }
                 Err(fault) => return Err(fault),
             };
+            self.progress.step();
             failures = failures.saturating_add(1);
             let wait = TRY_AGAIN.delay(failures);
             if begun.elapsed() + wait > limit || self.health.is_sick() {
@@ -100,6 +104,7 @@ mod tests {
     struct Bench {
         health: Health,
         control: Control,
+        progress: Progress,
         calls: Cell<u32>,
         begun: Instant,
     }
@@ -107,12 +112,12 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let (health, control) = (Health::new(PATIENCE), Control::default());
-            Self { health, control, calls: Cell::new(0), begun: Instant::now() }
+            Self { health, control, progress: Progress::default(), calls: Cell::new(0), begun: Instant::now() }
         }
 
         /// A call that answers `fault` for so many seconds, then succeeds.
         async fn call(&self, whose: Whose, fault: Fault, secs: u64) -> Result<u32, Fault> {
-            let steady = Steady { health: &self.health, control: &self.control };
+            let steady = Steady { health: &self.health, control: &self.control, progress: &self.progress };
             let answer = || async {
                 self.calls.set(self.calls.get() + 1);
                 if self.begun.elapsed().as_secs() < secs { Err(fault.clone()) } else { Ok(5) }
@@ -134,6 +139,7 @@ mod tests {
         let bench = Bench::new();
         assert_eq!(bench.call(Whose::Jobs, outage(), 300).await, Ok(5));
         assert!(bench.calls.get() < 60, "{} calls", bench.calls.get());
+        assert_eq!(bench.progress.steps(), u64::from(bench.calls.get() - 1), "the watchdog sees each try");
         assert_eq!(bench.health.state(), crate::health::State::Well);
     }
 

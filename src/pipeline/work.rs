@@ -49,7 +49,7 @@ impl<'a> Work<'a> {
             job,
             delivery,
             control,
-            steady: Steady { health: &pipeline.health, control },
+            steady: pipeline.steady(control),
             asked: Asked::of(job, &pipeline.defaults, &pipeline.store.formats),
             plan: pipeline.store.plan(job),
             model: assemble::model_ref(&pipeline.model),

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -126,6 +128,11 @@ impl Link for Child {
                 Ok(Err(_)) | Err(_) => "it ended".to_owned(),
             }),
         }
+    }
+
+    fn was_killed(&mut self) -> bool {
+        // nothing in the engine sends itself this one
+        matches!(self.process.try_wait(), Ok(Some(status)) if status.signal() == Some(Signal::KILL.as_raw()))
     }
 
     async fn end(mut self: Box<Self>) -> String {

@@ -38,6 +38,11 @@ pub trait Link: Send {
     /// The engine has ended, or answers garbage: it is to be killed.
     async fn receive(&mut self) -> Result<Response, String>;
 
+    /// Whether something else has killed it: the kernel for memory, or a person. Asked before [`Link::kill`].
+    fn was_killed(&mut self) -> bool {
+        false
+    }
+
     /// Asks the engine to end, and kills it where it does not. Returns how it ended.
     async fn end(self: Box<Self>) -> String;
 

@@ -154,16 +154,13 @@ impl Scheduler {
         self.changed.notify_waiters();
     }
 
-    /// Answers all that wait: no engine is fit for them.
-    pub fn give_up(&self, reason: &str) {
-        answer_all(&mut self.waiting(), &Fault::unable(Code::EngineUnavailable, reason));
-    }
-
-    /// As [`Scheduler::give_up`], and so from now on.
+    /// Answers all that wait, and all that come: no engine is left.
     pub fn close(&self, reason: &str) {
         let fault = Fault::unable(Code::EngineUnavailable, reason);
         let mut waiting = self.waiting();
-        answer_all(&mut waiting, &fault);
+        let suspects = std::mem::take(&mut waiting.suspects).into_iter();
+        let others = std::mem::take(&mut waiting.turns).into_iter().flat_map(|(_, tasks)| tasks);
+        suspects.chain(others).for_each(|task| task.answer(Err(fault.clone())));
         waiting.closed = Some(fault);
     }
 
@@ -176,13 +173,6 @@ impl Scheduler {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // no code that can panic runs under the lock, so a poisoned one is still whole
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn answer_all(waiting: &mut Waiting, fault: &Fault) {
-    let suspects = waiting.suspects.drain(..);
-    for task in suspects.chain(waiting.turns.drain(..).flat_map(|(_, tasks)| tasks)) {
-        task.answer(Err(fault.clone()));
     }
 }
 
@@ -263,6 +253,16 @@ mod tests {
         unwanted.strikes = 1;
         scheduler.put_back(vec![unwanted]);
         assert_eq!(scheduler.queued(), 0);
+    }
+
+    #[test]
+    fn what_an_engine_gives_back_of_a_withdrawn_session_is_answered_and_not_run_again() {
+        let scheduler = Scheduler::default();
+        let (in_lane, mut answer) = task(1, 1);
+        in_lane.withdrawn.store(true, Ordering::Relaxed);
+        scheduler.put_back(vec![in_lane]);
+        assert_eq!(scheduler.queued(), 0);
+        assert!(matches!(answer.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
     }
 
     #[test]

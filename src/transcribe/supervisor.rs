@@ -31,6 +31,9 @@ const WHOLE_WINDOW_SECS: f64 = 30.0;
 /// However long a window may take by the settings.
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
+/// A window that no engine could do so often, nor could be shown to be guilty, is given back.
+const MOST_STRIKES: u8 = 4;
+
 /// A process that the kernel can end is gone at once; one that waits for a device in the kernel may never be.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -227,11 +230,11 @@ impl Supervisor {
     }
 
     /// Takes back the windows of a process that failed, which others may be waiting to do, then sees to its end.
-    async fn bury(&mut self, link: Box<dyn Link>, in_flight: InFlight, reason: &str) {
+    async fn bury(&mut self, mut link: Box<dyn Link>, in_flight: InFlight, reason: &str) {
         let (pid, in_lanes) = (link.pid(), in_flight.len());
         self.own.crashes.fetch_add(1, Ordering::Relaxed);
         let (accused, others) = in_flight.accuse();
-        let verdicts = self.trust.died(&accused);
+        let verdicts = self.trust.died(&accused, link.was_killed());
         let sentenced = accused.into_iter().zip(verdicts);
         let suspects = sentenced.filter_map(|(task, verdict)| self.sentence(task, verdict, reason));
         self.scheduler.put_back(suspects.chain(others).collect());
@@ -253,15 +256,14 @@ impl Supervisor {
                 task.answer(Err(Fault::permanent(Code::EngineCrashed, reason())));
                 None
             }
-            Verdict::NotProven if self.is_last() => {
+            Verdict::NotProven if self.is_last() || task.strikes >= MOST_STRIKES => {
                 self.health.fails(Part::Engine, &reason());
                 task.answer(Err(Fault::unable(Code::EngineUnavailable, reason())));
-                self.scheduler.give_up(&reason());
                 None
             }
-            // if it is guilty it will be found so by another engine
+            // another engine may do it
             Verdict::Suspect | Verdict::NotProven => {
-                task.strikes = 1;
+                task.strikes = task.strikes.saturating_add(1);
                 Some(task)
             }
         }

@@ -56,7 +56,8 @@ pub enum Verdict {
     Suspect,
     /// It fails engines that do others' work.
     Guilty,
-    /// The second in a row that only a probe speaks against: rather an engine that cannot do what a probe does not ask for.
+    /// As guilty, but it may be the machine: short of memory, or (the second window in a row that only a probe speaks against)
+    /// unable to do what a probe does not ask for.
     NotProven,
 }
 
@@ -79,9 +80,15 @@ impl Trust {
         (self.barren, self.barren_since, self.standing) = (0, None, Standing::Proven);
     }
 
-    /// A process died or had to be killed; these of its windows may be why. Their verdicts, in their order.
-    pub fn died(&mut self, accused: &[Task]) -> Vec<Verdict> {
-        let verdicts = accused.iter().map(|task| self.judge(task)).collect();
+    /// A process died, was killed `from_outside`, or had to be killed; these of its windows may be why. Their verdicts, in
+    /// their order.
+    pub fn died(&mut self, accused: &[Task], from_outside: bool) -> Vec<Verdict> {
+        let verdicts = accused.iter().map(|task| match self.judge(task) {
+            // memory is short on this machine, whatever the window is
+            Verdict::Guilty if from_outside => Verdict::NotProven,
+            verdict => verdict,
+        });
+        let verdicts = verdicts.collect();
         self.failures = self.failures.saturating_add(1);
         if !matches!(self.standing, Standing::Proven) {
             self.barren = self.barren.saturating_add(1);
@@ -93,7 +100,7 @@ impl Trust {
 
     /// A process did not start.
     pub fn did_not_start(&mut self) {
-        self.died(&[]);
+        self.died(&[], false);
     }
 
     /// A process refused this window.

@@ -209,20 +209,55 @@ async fn a_wrong_queue_exits_78() {
 }
 
 #[tokio::test]
-async fn a_fifo_queue_is_worked_one_message_at_a_time() {
+async fn the_groups_of_a_fifo_queue_are_worked_side_by_side_and_each_in_its_order() {
     use aws_sdk_sqs::types::QueueAttributeName;
     let rig = Rig::with_queue("jobs.fifo", &[(QueueAttributeName::FifoQueue, "true")]).await;
     rig.upload("talk.mp3", speech("mp3")).await;
-    for n in 1..=3 {
-        let body = rig.job(&format!("fifo-{n}"), "talk.mp3").to_string();
+    for (n, group) in ["one", "one", "two", "two"].iter().enumerate() {
+        // the first of a group has no object yet, which keeps the group and nobody else waiting
+        let key = if n == 0 { "late.mp3" } else { "talk.mp3" };
+        let body = rig.job(&format!("{group}-{n}"), key).to_string();
         let message = rig.sqs.send_message().queue_url(&rig.jobs).message_body(body);
-        message.message_group_id("one").message_deduplication_id(n.to_string()).send().await.unwrap();
+        message.message_group_id(*group).message_deduplication_id(n.to_string()).send().await.unwrap();
     }
-    let _worker = Running::start(&mut rig.worker());
-    for n in 1..=3 {
-        assert_eq!(rig.event().await["jobId"], json!(format!("fifo-{n}")), "in the order they were sent");
+    let _worker = Running::start(rig.worker().env("TRANSCRIPTION_OBJECT_GRACE_SECS", "600"));
+    for job in ["two-2", "two-3"] {
+        assert_eq!(rig.event().await["jobId"], job);
+    }
+    rig.upload("late.mp3", speech("mp3")).await;
+    for job in ["one-0", "one-1"] {
+        assert_eq!(rig.event().await["jobId"], job);
     }
     rig.queue_is_empty().await;
+}
+
+#[tokio::test]
+async fn of_a_message_with_several_objects_only_what_failed_is_reported_and_dead_lettered() {
+    let rig = Rig::new().await;
+    rig.upload("good.mp3", speech("mp3")).await;
+    let record = |key: &str| {
+        json!({"eventName": "ObjectCreated:Put", "s3": {
+            "bucket": {"name": rig.audio_bucket()}, "object": {"key": key, "eTag": "e1"}}})
+    };
+    rig.send(json!({"Records": [record("missing.mp3"), record("good.mp3"), {"eventName": "ObjectCreated:Put"}]})).await;
+    let _worker = Running::start(&mut rig.worker());
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let event = rig.event().await;
+        let (key, code) = (event["sourceAudio"]["key"].clone(), event["error"]["code"].clone());
+        told.push((key.as_str().unwrap().to_owned(), code.as_str().map(str::to_owned)));
+    }
+    let failed = |key: &str, code: &str| (key.to_owned(), Some(code.to_owned()));
+    assert_eq!(
+        told,
+        [("good.mp3".to_owned(), None), failed("missing.mp3", "OBJECT_NOT_FOUND"), failed("", "BAD_MESSAGE")]
+    );
+    let mut letters = [rig.dead_letter().await, rig.dead_letter().await];
+    letters.sort_by_key(|(_, code)| code.clone());
+    assert_eq!(letters[0].1.as_deref(), Some("BAD_MESSAGE"));
+    assert!(letters[1].0.contains("missing.mp3") && !letters[1].0.contains("good.mp3"), "{}", letters[1].0);
+    rig.queue_is_empty().await;
+    assert!(rig.no_event().await);
 }
 
 #[tokio::test]

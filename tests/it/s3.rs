@@ -13,7 +13,7 @@ use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::{FetchLimits, Scratch, fetch};
 use transcription_worker::handler::Control;
 use transcription_worker::objects::s3::S3Objects;
-use transcription_worker::objects::{Condition, Location, Objects};
+use transcription_worker::objects::{Condition, Location, ObjectInfo, Objects};
 
 use crate::server::account;
 
@@ -57,6 +57,30 @@ async fn an_object_is_written_looked_at_read_and_removed() {
     objects.remove(&at).await.unwrap();
     objects.remove(&at).await.unwrap();
     assert_eq!(objects.read(&at, 7).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_empty_object_is_found_empty() {
+    let bucket = Bucket::new().await;
+    let at = bucket.at("empty.wav");
+    let etag = bucket.objects.put(&at, Bytes::new(), "audio/wav", &Condition::Always).await.unwrap();
+    assert_eq!(bucket.objects.head(&at).await, Ok(ObjectInfo { size_bytes: 0, etag }));
+}
+
+#[tokio::test]
+async fn a_write_on_a_condition_replaces_nothing_that_was_not_meant() {
+    let bucket = Bucket::new().await;
+    let (objects, at) = (&bucket.objects, bucket.at("transcript.json"));
+    let write = async |body: &'static str, condition: &Condition| {
+        objects.put(&at, Bytes::from(body), "application/json", condition).await
+    };
+    let refused = |put: Result<String, Fault>| matches!(put, Err(Fault::Transient(p)) if p.code == Code::ObjectChanged);
+    assert!(refused(write("x", &Condition::Unchanged("e".to_owned())).await), "there is nothing to replace");
+    let first = write("first", &Condition::Absent).await.unwrap();
+    assert!(refused(write("x", &Condition::Absent).await));
+    write("second", &Condition::Unchanged(first.clone())).await.unwrap();
+    assert!(refused(write("x", &Condition::Unchanged(first)).await));
+    assert_eq!(objects.read(&at, 10).await.unwrap().unwrap().body, "second");
 }
 
 #[tokio::test]

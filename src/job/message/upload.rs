@@ -167,7 +167,7 @@ impl ObjectCreatedEvent {
 
 /// What a record brings.
 enum Record {
-    Job(Job),
+    Job(Box<Job>),
     Ignored(String),
 }
 
@@ -187,7 +187,7 @@ pub(super) fn notified(records: &Value) -> Result<Intake, Fault> {
         match created(record, &format!("Records[{index}]")) {
             Ok(Record::Job(job)) => {
                 if jobs.iter().all(|known| known.id != job.id) {
-                    jobs.push(job);
+                    jobs.push(*job);
                 }
             }
             Ok(Record::Ignored(why)) => drop(ignored.get_or_insert(why)),
@@ -223,7 +223,7 @@ fn created(record: &Value, at: &str) -> Result<Record, Fault> {
     let source = location(&format!("{at}.s3"), &bucket.name, &key)?;
     Ok(match no_audio(&source) {
         Some(why) => Record::Ignored(why),
-        None => Record::Job(job(source, &content(object.version_id, object.e_tag), None, None)),
+        None => Record::Job(Box::new(job(source, &content(object.version_id, object.e_tag), None, None))),
     })
 }
 

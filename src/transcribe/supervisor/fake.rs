@@ -24,6 +24,8 @@ pub enum Act {
     Answers,
     Refuses,
     Dies,
+    /// As the kernel kills it for memory.
+    IsKilled,
     Hangs,
 }
 
@@ -68,7 +70,7 @@ impl Launch for FakeEngine {
         }
         let info = EngineInfo { protocol: PROTOCOL, lanes: LANES, ..EngineInfo::default() };
         let (acts, mortal) = (self.acts, self.mortal);
-        Ok(Box::new(FakeLink { process, info, acts, mortal, due: VecDeque::new() }))
+        Ok(Box::new(FakeLink { process, info, acts, mortal, killed: false, due: VecDeque::new() }))
     }
 }
 
@@ -77,6 +79,7 @@ struct FakeLink {
     info: EngineInfo,
     acts: Acts,
     mortal: bool,
+    killed: bool,
     /// `Err` is its death.
     due: VecDeque<(Instant, Result<Response, String>)>,
 }
@@ -97,6 +100,10 @@ impl Link for FakeLink {
             Act::Answers => Ok(Response::Done { id, text: WindowText::default() }),
             Act::Refuses => Ok(Response::Failed { id, reason: "code -6".to_owned() }),
             Act::Dies => Err("it ended".to_owned()),
+            Act::IsKilled => {
+                self.killed = true;
+                Err("it ended (signal: 9 (SIGKILL))".to_owned())
+            }
             Act::Hangs => return Ok(()),
         };
         self.due.push_back((Instant::now() + WINDOW, answer));
@@ -110,6 +117,10 @@ impl Link for FakeLink {
             Some((_, answer)) => answer,
             None => Err("it ended".to_owned()),
         }
+    }
+
+    fn was_killed(&mut self) -> bool {
+        self.killed
     }
 
     async fn end(self: Box<Self>) -> String {

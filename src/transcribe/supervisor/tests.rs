@@ -14,7 +14,7 @@ use crate::transcribe::{Session, Transcriber};
 type Answer = Result<WindowText, Fault>;
 
 /// Nothing takes longer on the paused clock.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(3600);
 
 async fn start(engines: Vec<FakeEngine>, health: &Health) -> Transcriber {
     let settings = engines.into_iter().map(|engine| EngineSettings {
@@ -88,6 +88,19 @@ async fn a_guilty_window_alone_in_the_world_is_found_by_a_probe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_window_over_which_the_kernel_kills_the_engine_is_for_a_machine_with_more_memory() {
+    for engines in [1, 2] {
+        let health = Health::default();
+        let acts = |_, request: &Request| if is_guilty(request) { Act::IsKilled } else { Act::Answers };
+        let engine = start((0..engines).map(|_| FakeEngine::new(acts)).collect(), &health).await;
+        let large = engine.session();
+        let (large, innocent) = tokio::join!(timeout(LONG, ask(&large, "guilty")), ten_jobs(&engine));
+        assert!(matches!(large, Ok(Err(Fault::Unable(_)))), "{large:?}");
+        assert!(innocent.iter().all(Result::is_ok), "{innocent:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_that_computes_nothing_fails_no_job_and_makes_the_worker_sick() {
     let acts: [super::fake::Acts; 4] = [
         |_, _| Act::Dies,
@@ -125,14 +138,21 @@ async fn an_engine_that_was_well_and_then_refuses_everything_fails_no_job() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_engines_that_have_answered_nothing_convict_no_window() {
+    let health = Health::default();
+    let at_first = |process, _: &Request| if process == 0 { Act::Dies } else { Act::Answers };
+    let engine = start(vec![FakeEngine::new(at_first), FakeEngine::new(at_first)], &health).await;
+    let answer = timeout(LONG, ask(&engine.session(), "innocent")).await.unwrap();
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!((engine.stats().crashes(), health.state()), (2, State::Well));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_alone_speaks_against_one_window_and_not_against_each() {
     let health = Health::default();
     let fake = FakeEngine::new(|_, request| if request.options.prompt.is_some() { Act::Dies } else { Act::Answers });
     let engine = start(vec![fake], &health).await;
-    let mut answers = Vec::new();
-    for _ in 0..3 {
-        answers.extend(ten_jobs(&engine).await);
-    }
+    let answers = ten_jobs(&engine).await;
     let failed = answers.iter().filter(|answer| matches!(answer, Err(Fault::Permanent(_)))).count();
     let unable = answers.iter().filter(|answer| matches!(answer, Err(Fault::Unable(_)))).count();
     assert_eq!((failed, unable), (1, answers.len() - 1));
