@@ -209,6 +209,16 @@ impl Ledger {
         }
     }
 
+    /// A worker that had its time gives back all that was handed over to it.
+    pub fn left_nothing(&self, wire: &Wire) {
+        let now = Instant::now();
+        for (receipt, delivery) in self.books().deliveries.clone() {
+            if delivery.life == wire.life && delivery.settled.is_none() && delivery.until > now {
+                wire.world.violated(format!("{} ended and left {receipt} hidden", wire.life));
+            }
+        }
+    }
+
     pub fn violated(&self, what: String) {
         self.books().violations.push(what);
     }

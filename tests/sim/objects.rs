@@ -23,6 +23,11 @@ impl MemoryObjects {
         self.objects.lock().unwrap().insert(at.to_string(), body);
     }
 
+    /// Removes it as somebody else would.
+    pub fn take_away(&self, at: &Location) {
+        self.objects.lock().unwrap().remove(&at.to_string());
+    }
+
     pub fn get_now(&self, at: &Location) -> Option<Bytes> {
         self.objects.lock().unwrap().get(&at.to_string()).cloned()
     }

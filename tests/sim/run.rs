@@ -48,6 +48,8 @@ async fn live(seed: u64, loud: bool) -> Report {
     for machine in 0..world.plan.machines.len() {
         tasks.spawn(lives(world.clone(), machine, over.clone()));
     }
+    let mut consumer = JoinSet::new();
+    consumer.spawn(world.clone().consume());
     let lost = loop {
         sleep(LOOK_EVERY).await;
         if world.now() > world.plan.calm_from && is_done(&world) {

@@ -23,6 +23,7 @@ pub fn judge(world: &World) {
             ends(world, job);
         }
     }
+    dead_letters(world);
     receives(world);
     repeats(world);
     leftovers(world);
@@ -70,6 +71,18 @@ fn ends(world: &World, job: &Job) {
             world.violated(format!("{} says {:?}", job.id, found.text));
         }
         _ => {}
+    }
+}
+
+/// No message of sound jobs is given up.
+fn dead_letters(world: &World) {
+    for body in world.queue.dead() {
+        let jobs = world.jobs.of_body(&body);
+        let is_sound =
+            |job: &usize| world.jobs.jobs[*job].outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *job);
+        if !jobs.is_empty() && jobs.iter().all(is_sound) {
+            world.violated(format!("a sound message is a dead letter: {body}"));
+        }
     }
 }
 
@@ -128,7 +141,9 @@ fn leftovers(world: &World) {
         for folder in [".checkpoint", ".started"] {
             let at = json.sibling(&format!("{folder}/{}.json", job.id));
             let is_left = world.objects.get_now(&at).is_some();
-            if is_left && world.ledger.was_lucky(&at.to_string()) && !world.ledger.was_contested(world, number) {
+            // a guard that was refused something is off, and touches no marker
+            let lucky = world.ledger.was_lucky(&json.sibling("").to_string());
+            if is_left && lucky && !world.ledger.was_contested(world, number) {
                 world.violated(format!("{at} is left"));
             }
         }

@@ -10,7 +10,7 @@ use transcription_worker::queue::QueueTraits;
 
 use crate::bus::MemoryBus;
 use crate::chance::Chance;
-use crate::jobs::{Audio, Job, Jobs};
+use crate::jobs::{Audio, Job, Jobs, Upload};
 use crate::ledger::Ledger;
 use crate::objects::MemoryObjects;
 use crate::plan::Plan;
@@ -18,6 +18,8 @@ use crate::queue::{MemoryQueue, Rules, Whims};
 use crate::trace::Trace;
 use crate::weather::Weather;
 
+/// Between two looks of a consumer.
+const CONSUMED_AFTER: Duration = Duration::from_secs(3);
 /// When a world begins.
 const BEGINNING: i64 = 1_767_600_000;
 
@@ -66,6 +68,22 @@ impl World {
     /// Since the world began.
     pub fn now(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// Moves the audio of some jobs away once they are told as done, as consumers do.
+    pub async fn consume(self: Arc<Self>) {
+        let mut chance = Chance::of(self.plan.seed, "consumer");
+        let moved: Vec<&Upload> = self.jobs.uploads.iter().filter(|_| chance.one_in(4)).collect();
+        loop {
+            sleep(CONSUMED_AFTER).await;
+            for upload in &moved {
+                let told = self.bus.of_source(&upload.location);
+                if told && self.objects.get_now(&upload.location).is_some() {
+                    self.trace.note("cons", format_args!("moves {}", upload.location));
+                    self.objects.take_away(&upload.location);
+                }
+            }
+        }
     }
 
     /// Something that must not be.
