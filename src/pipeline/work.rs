@@ -1,4 +1,4 @@
-//! One job, from its message to its event: a method for each step, in the order of [`Work::run`].
+//! One job, from its message to its event: a method for each step, in the order of `go_all_the_way`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +62,17 @@ impl<'a> Work<'a> {
     /// # Errors
     /// What became of it otherwise.
     pub async fn run(&self) -> Result<(), Fault> {
+        match self.go_all_the_way().await {
+            // another delivery may have finished the job meanwhile, and its consumer moved the audio away
+            Err(Fault::Permanent(problem)) if problem.code == Code::ObjectNotFound => match self.look().await? {
+                Standing::Done(transcript, etag) => self.repeat(&transcript, &etag).await,
+                Standing::Open(_) => Err(Fault::Permanent(problem)),
+            },
+            done => done,
+        }
+    }
+
+    async fn go_all_the_way(&self) -> Result<(), Fault> {
         self.pipeline.accept(self.job)?;
         let standing = self.look().await?;
         let (condition, info) = match standing {
