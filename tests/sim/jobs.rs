@@ -99,6 +99,20 @@ impl Jobs {
         jobs
     }
 
+    /// A plain job, and its audio there from `there_at` on.
+    pub fn plain(&mut self, number: u32, at: Duration, there_at: Option<Duration>, windows: u32) {
+        let key = format!("uploads/u{number}/f{number}/talk.mp3");
+        let source = Location::new("uploads", &key);
+        let audio = if there_at.is_some() { Audio::Sound } else { Audio::Missing };
+        let script = Script { number, windows, audio };
+        let body = json!({"job_id": format!("j{number}"), "user_id": format!("u{number}"),
+            "file_id": format!("f{number}"), "s3_input_path": source.to_string()});
+        if let Some(at) = there_at {
+            self.uploads.push(Upload { at, location: source, body: script.to_string().into() });
+        }
+        self.send(at, &body, &[script]);
+    }
+
     /// The jobs of a message.
     pub fn of_body(&self, body: &str) -> &[usize] {
         self.by_body.get(body).map(Vec::as_slice).unwrap_or_default()

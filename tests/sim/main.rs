@@ -15,6 +15,7 @@ mod plan;
 #[expect(dead_code, reason = "what only the unit tests ask")]
 mod queue;
 mod run;
+mod scenarios;
 mod seeds;
 mod trace;
 mod verdict;

@@ -32,16 +32,23 @@ pub struct Report {
 
 /// Runs the world of `seed`; `loud` prints its trace.
 pub fn run(seed: u64, loud: bool) -> Report {
+    run_world(seed, || World::new(seed, loud)).0
+}
+
+/// Runs the world that `make` makes.
+pub fn run_world(seed: u64, make: impl FnOnce() -> Arc<World>) -> (Report, Arc<World>) {
     // the workers' back-off draws from the thread's generator
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let report = runtime.block_on(live(seed, loud));
+    let lived = runtime.block_on(async {
+        let world = make();
+        (live(world.clone()).await, world)
+    });
     runtime.shutdown_background();
-    report
+    lived
 }
 
-async fn live(seed: u64, loud: bool) -> Report {
-    let world = World::new(seed, loud);
+async fn live(world: Arc<World>) -> Report {
     let over = Drain::new(Duration::from_secs(90), Duration::ZERO);
     let mut tasks = JoinSet::new();
     tasks.spawn(world.clone().produce());

@@ -78,6 +78,16 @@ impl Weather {
         Self { fronts, mishaps, calm_from, chance: Mutex::new(chance) }
     }
 
+    /// Fine, but for services that answer 503 from then to then.
+    pub fn with_outages(outages: &[(Service, Duration, Duration)], calm_from: Duration) -> Self {
+        let front = |(service, from, until): &(Service, Duration, Duration)| {
+            let (service, from, until) = (Some(*service), *from, *until);
+            Front { service, machine: None, sort: Sort::Unavailable, from, until }
+        };
+        let fronts = outages.iter().map(front).collect();
+        Self { fronts, mishaps: 0.0, calm_from, chance: Mutex::new(Chance::of(0, "weather")) }
+    }
+
     /// What it will be like, for the trace.
     pub fn forecast(&self) -> String {
         format!("{:?}, mishaps {}", self.fronts, self.mishaps)

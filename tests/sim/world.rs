@@ -38,12 +38,18 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, loud: bool) -> Arc<Self> {
         let plan = Plan::of(seed);
+        let weather = Weather::of(seed, plan.machines.len(), plan.calm_from);
+        let jobs = Jobs::of(seed, plan.calm_from / 2, plan.kills_workers);
         let mut chance = Chance::of(seed, "queue");
         let whims = Whims {
             twice: chance.pick(&[0.0, 0.0, 0.01, 0.1]),
             undead: chance.pick(&[0.0, 0.0, 0.02]),
             chance: chance.into_rng(),
         };
+        Self::with(plan, whims, weather, jobs, loud)
+    }
+
+    pub fn with(plan: Plan, whims: Whims, weather: Weather, jobs: Jobs, loud: bool) -> Arc<Self> {
         let begun = Instant::now();
         // the queue's clock is right, whatever those of the workers are
         let rules = Rules { clock: Some(clock(begun, Vec::new())), whims: Some(whims), ..Rules::default() };
@@ -52,8 +58,8 @@ impl World {
         let world = Self {
             begun,
             trace: Trace::new(loud),
-            weather: Weather::of(seed, plan.machines.len(), plan.calm_from),
-            jobs: Jobs::of(seed, plan.calm_from / 2, plan.kills_workers),
+            weather,
+            jobs,
             queue: MemoryQueue::with(traits, rules),
             objects: Arc::default(),
             bus: Arc::default(),
