@@ -172,6 +172,11 @@ impl Ledger {
         !self.books().unlucky.iter().any(|what| what.contains(address))
     }
 
+    /// Whether a call was refused.
+    pub fn knows_refusal(&self) -> bool {
+        self.books().unlucky.iter().any(|what| what.starts_with("refused"))
+    }
+
     pub fn ended(&self, life: &str, at: Instant) {
         self.books().ends.insert(life.to_owned(), at);
     }

@@ -142,7 +142,8 @@ fn leftovers(world: &World) {
             let at = json.sibling(&format!("{folder}/{}.json", job.id));
             let is_left = world.objects.get_now(&at).is_some();
             // a guard that was refused something is off, and touches no marker
-            let lucky = world.ledger.was_lucky(&json.sibling("").to_string());
+            let lucky = world.ledger.was_lucky(&json.sibling("").to_string())
+                && !(folder == ".started" && world.ledger.knows_refusal());
             if is_left && lucky && !world.ledger.was_contested(world, number) {
                 world.violated(format!("{at} is left"));
             }

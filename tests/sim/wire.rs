@@ -97,7 +97,8 @@ impl Wire {
                 fate.effects.clear();
             }
         }
-        let mut caller = Caller { world: &self.world, what: &what, answered: false };
+        let told_of = format!("{} {what}", fate.name);
+        let mut caller = Caller { world: &self.world, what: &told_of, answered: false };
         let (back, fault) = match fate.answer {
             Answer::AfterEffect(back) => (Some(back), None),
             Answer::Fault(after, fault) => (None, Some((after, fault))),
