@@ -5,6 +5,8 @@
 //! queue in memory, and refused by the stand-in server; visibility beyond 12 hours is refused by SQS and the queue in memory,
 //! and accepted by the server.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
