@@ -40,6 +40,7 @@ fn worker(rig: &Rig) -> Command {
         .env("TRANSCRIPTION_LANES", "1")
         .env("TRANSCRIPTION_DRAIN_SECS", "60")
         .env("TRANSCRIPTION_DRAIN_MARGIN_SECS", "60")
+        .env("TRANSCRIPTION_VISIBILITY_SECS", "30")
         .env("RUST_LOG", "transcription_worker::pipeline=debug,info");
     command
 }
@@ -144,10 +145,11 @@ async fn a_garbage_checkpoint_is_ignored_with_one_warning() {
 async fn interruption_cost() {
     const INTERRUPTIONS: usize = 5;
     let rig = Rig::new().await;
-    // an interruption is a receive to the queue: after as many as the rig allows the job would be a dead letter
+    // an interruption is a receive to the queue, and a second where the poll that a stopping worker has under way brings
+    // what it has just given back: after as many as the rig allows the job would be a dead letter
     let policy = json!({
         "deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:{}:dead", rig.account),
-        "maxReceiveCount": INTERRUPTIONS + 2,
+        "maxReceiveCount": 2 * INTERRUPTIONS + 1,
     });
     let request = rig.sqs.set_queue_attributes().queue_url(&rig.jobs);
     request.attributes(QueueAttributeName::RedrivePolicy, policy.to_string()).send().await.unwrap();
