@@ -165,7 +165,7 @@ impl Jobs {
         for again in 0..sendings {
             // a producer that tries again sends the same message once more
             let at = at + if again > 0 { chance.secs(0.0..200.0) } else { Duration::ZERO };
-            self.send(at, &body, &[script.clone()]);
+            self.send(at, &body, std::slice::from_ref(&script));
         }
     }
 
