@@ -61,6 +61,7 @@ struct Books {
     /// Windows that were in a lane of an engine that died.
     struck: BTreeSet<(u32, u32)>,
     ends: BTreeMap<String, Instant>,
+    drained: BTreeSet<String>,
     /// What was asked of AWS and went otherwise than usual.
     unlucky: BTreeSet<String>,
     fetched: BTreeMap<(String, u32), Instant>,
@@ -214,14 +215,20 @@ impl Ledger {
         }
     }
 
-    /// A worker that had its time gives back all that was handed over to it.
-    pub fn left_nothing(&self, wire: &Wire) {
-        let now = Instant::now();
-        for (receipt, delivery) in self.books().deliveries.clone() {
-            if delivery.life == wire.life && delivery.settled.is_none() && delivery.until > now {
-                wire.world.violated(format!("{} ended and left {receipt} hidden", wire.life));
-            }
-        }
+    /// A worker was drained, and had its time.
+    pub fn drained(&self, life: &str) {
+        self.books().drained.insert(life.to_owned());
+    }
+
+    /// What drained workers were handed over, then or later, and have not given back: receipts, and who had them.
+    pub fn left_hidden(&self) -> Vec<(String, String)> {
+        let books = self.books();
+        let is_left = |one: &Delivery| {
+            let end = books.ends.get(&one.life);
+            one.settled.is_none() && books.drained.contains(&one.life) && end.is_some_and(|end| one.until > *end)
+        };
+        let left = books.deliveries.iter().filter(|(_, one)| is_left(one));
+        left.map(|(receipt, one)| (receipt.clone(), one.life.clone())).collect()
     }
 
     pub fn violated(&self, what: String) {

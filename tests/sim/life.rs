@@ -64,8 +64,8 @@ pub async fn lives(world: Arc<World>, number: usize, over: Drain) {
         wire.cut();
         wire.note(format_args!("ended: {ended}"));
         let hurried = end.is_some_and(|end| end.way == Way::Hibernation);
-        if ended.starts_with("drained") && world.weather.is_calm() && !hurried {
-            world.ledger.left_nothing(&wire);
+        if ended.starts_with("drained") && !hurried {
+            world.ledger.drained(&wire.life);
         }
         let machine = wire.machine();
         if ended.starts_with("sick") && machine.is_sound() && world.is_healthy() {

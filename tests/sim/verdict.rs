@@ -24,6 +24,7 @@ pub fn judge(world: &World) {
         }
     }
     dead_letters(world);
+    hidden(world);
     receives(world);
     repeats(world);
     leftovers(world);
@@ -82,6 +83,15 @@ fn dead_letters(world: &World) {
             |job: &usize| world.jobs.jobs[*job].outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *job);
         if !jobs.is_empty() && jobs.iter().all(is_sound) {
             world.violated(format!("a sound message is a dead letter: {body}"));
+        }
+    }
+}
+
+/// A worker that had its time to end gives back all that is handed over to it, the poll under way then included.
+fn hidden(world: &World) {
+    if world.weather.is_calm() {
+        for (receipt, life) in world.ledger.left_hidden() {
+            world.violated(format!("{life} ended and left {receipt} hidden"));
         }
     }
 }
