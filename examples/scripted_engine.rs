@@ -12,7 +12,8 @@
 //!
 //! With `SCRIPTED_ENGINE=broken` in the environment it ends before it is ready; with `SCRIPTED_ENGINE=talkative` it
 //! answers with as many words as people say in a window, for measuring what they cost. `SCRIPTED_ENGINE_DELAY_MS` is how
-//! long it takes over each window, one after the other.
+//! long it takes over each window, one after the other. `SCRIPTED_ENGINE_SAYS` is what it says in the place of "all is
+//! well".
 
 use std::io::{self, BufReader, Write};
 use std::process::ExitCode;
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
     if mode == "broken" {
         return ExitCode::FAILURE;
     }
-    match serve(if mode == "talkative" { TALK } else { "all is well" }) {
+    let says = std::env::var("SCRIPTED_ENGINE_SAYS");
+    match serve(if mode == "talkative" { TALK } else { says.as_deref().unwrap_or("all is well") }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the scripted engine ends: {error}");
