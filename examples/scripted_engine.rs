@@ -21,7 +21,7 @@
 //! | `talkative` | answers with as many words as people say in a window, for measuring what they cost |
 //!
 //! With `SCRIPTED_ENGINE_GPU` only the engine of this GPU does so. `SCRIPTED_ENGINE_DELAY_MS` is how long it takes over each
-//! window, one after the other.
+//! window, one after the other. `SCRIPTED_ENGINE_SAYS` is what it says in the place of "all is well".
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -80,7 +80,8 @@ fn is_first_start() -> bool {
 
 fn serve(mode: &str) -> io::Result<()> {
     let (mut windows, mut answers) = (BufReader::new(io::stdin().lock()), io::stdout().lock());
-    let talk = if mode == "talkative" { TALK } else { "all is well" };
+    let says = std::env::var("SCRIPTED_ENGINE_SAYS");
+    let talk = if mode == "talkative" { TALK } else { says.as_deref().unwrap_or("all is well") };
     let backend = "scripted".to_owned();
     let info = EngineInfo { protocol: PROTOCOL, backend, lanes: LANES, ..EngineInfo::default() };
     write_frame(&mut answers, &Response::Ready(info), &[])?;

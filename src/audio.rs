@@ -22,7 +22,7 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
 /// version before are then ignored.
-pub const WINDOWING: u32 = 2;
+pub const WINDOWING: u32 = 3;
 
 /// How to read a file.
 #[derive(Debug, Clone)]

@@ -7,14 +7,16 @@ use crate::audio::{WINDOWING, Window};
 use crate::job::{Channels, Job, ids};
 use crate::model::Model;
 use crate::objects::Location;
+use crate::transcribe::LISTENING;
 use crate::transcribe::wire::{Piece, WindowOptions, WindowText};
+use crate::transcript::Dropped;
 
 pub mod keeper;
 #[cfg(test)]
 mod tests;
 
 /// Of the document; bumped when its shape changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes; a day of speech is about 10 MB.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -34,8 +36,8 @@ pub struct Binding {
     pub channels: Channels,
     /// [`WINDOWING`] of the program.
     pub windowing: u32,
-    /// Version of the program: guards and engine parameters change with it.
-    pub program: String,
+    /// [`LISTENING`] of the program.
+    pub listening: u32,
 }
 
 impl Binding {
@@ -48,7 +50,7 @@ impl Binding {
             options: options.clone(),
             channels,
             windowing: WINDOWING,
-            program: env!("CARGO_PKG_VERSION").to_owned(),
+            listening: LISTENING,
         }
     }
 
@@ -59,7 +61,7 @@ impl Binding {
             (self.etag == other.etag, "etag"),
             (self.model == other.model, "model"),
             (self.options == other.options && self.channels == other.channels, "choice of options"),
-            (self.windowing == other.windowing && self.program == other.program, "version of the worker"),
+            (self.windowing == other.windowing && self.listening == other.listening, "version of the worker"),
         ];
         parts.into_iter().find_map(|(same, what)| (!same).then_some(what))
     }
@@ -77,8 +79,10 @@ pub struct FinishedWindow {
     pub text: WindowText,
     /// How much was heard at first: what later windows are compared with.
     pub letters: u32,
-    /// The guards dropped its text.
-    pub dropped: bool,
+    /// The guards dropped its text, all of it.
+    pub is_dropped: bool,
+    /// What they dropped.
+    pub dropped: Vec<Dropped>,
     /// It was looked at twice.
     pub retried: bool,
 }

@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod publish;
 pub mod queue;
 pub mod schema;
+pub mod script;
 pub mod settle;
 pub mod spot;
 pub mod store;

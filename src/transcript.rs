@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Code;
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
+use crate::script::word;
 
 pub mod amazon;
 pub mod json;
@@ -154,6 +155,9 @@ pub struct Segment {
     /// Words with times, when asked for.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub words: Vec<Word>,
+    /// The words with times where they were not asked for: the renditions go by them, the document leaves them out.
+    #[serde(skip)]
+    pub unwritten_words: Vec<Word>,
     /// Mean natural logarithm of the token probabilities.
     pub avg_logprob: f64,
     /// Whisper's probability that its window holds no speech.
@@ -187,6 +191,47 @@ pub struct Quality {
     pub windows_retried: u32,
     /// Mean token probability over all words, 0 to 1.
     pub confidence: f64,
+    /// Text that was heard and is not in the transcript, in order of windows; absent before it was told.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
+}
+
+/// Text that the engine gave and the guards took out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Dropped {
+    /// Seconds.
+    pub start: f64,
+    /// Seconds, not before `start`.
+    pub end: f64,
+    /// Why.
+    pub reason: DropReason,
+    /// What it said.
+    pub text: String,
+    /// Channel, when channels are transcribed separately.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<u16>,
+}
+
+/// Why text is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// It describes a sound, in brackets, and is not speech.
+    Annotation,
+    /// It is signs without words.
+    NoWords,
+    /// The engine itself thinks that nobody spoke, and is unsure of what was said.
+    NoSpeech,
+    /// It is a phrase that Whisper is known to invent, and doubtful.
+    Invented,
+    /// It is the prompt come back, and doubtful.
+    Prompt,
+    /// It is said again and again, faster than anyone speaks or where a second look heard something else.
+    Repetition,
+    /// It is more than anyone can say in the time.
+    TooFast,
+    /// The engine was very unsure of it, and a second look heard something surer.
+    Unsure,
 }
 
 /// Something missing or damaged.
@@ -235,9 +280,9 @@ impl Transcript {
         }
     }
 
-    /// Words in the text, as separated by white space.
+    /// Words in the text: those between spaces, and of scripts without spaces those of the dictionary.
     pub fn word_count(&self) -> u64 {
-        self.text.split_whitespace().count() as u64
+        word::count(&self.text) as u64
     }
 
     /// What the event tells of this transcript. `processing_secs` runs from the start of the fetch to the last object

@@ -65,6 +65,8 @@ fn decode_within(
     })?;
     let outcome = ffmpeg.pump(streams);
     let (status, complaint) = ffmpeg.end(outcome.is_ok());
+    // where it lies meanwhile is nobody's business
+    let complaint = complaint.replace(&format!("file:{}", path.display()), name);
     // only its own exit status says something of the file: signals come from people, supervisors and the kernel
     let status = match (outcome, status.map(|status| (status, status.signal()))) {
         (Err(Stop::Fault(fault)), _) => return Err(fault),

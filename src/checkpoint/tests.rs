@@ -18,6 +18,7 @@ use crate::audio::Span;
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::objects::{Body, Condition, Found, ObjectInfo, Objects};
+use crate::transcript::DropReason;
 
 /// One object; counts what is written.
 #[derive(Default)]
@@ -67,7 +68,7 @@ fn binding() -> Binding {
         options: WindowOptions::default(),
         channels: Channels::Mix,
         windowing: WINDOWING,
-        program: "1".to_owned(),
+        listening: LISTENING,
     }
 }
 
@@ -83,7 +84,10 @@ fn finished(index: u32) -> FinishedWindow {
         ],
         busy_ms: 1234,
     };
-    FinishedWindow { index, shape: u64::MAX - u64::from(index), text, letters: 7, dropped: false, retried: true }
+    let reason = DropReason::Repetition;
+    let dropped = vec![Dropped { start: 1.25, end: 7.5, reason, text: "so I said".to_owned(), channel: Some(1) }];
+    let shape = u64::MAX - u64::from(index);
+    FinishedWindow { index, shape, text, letters: 7, is_dropped: false, dropped, retried: true }
 }
 
 fn window() -> Window {
@@ -128,7 +132,7 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
         ("choice of options", Binding { options: prompted, ..binding() }),
         ("choice of options", Binding { channels: Channels::Separate, ..binding() }),
         ("version of the worker", Binding { windowing: WINDOWING + 1, ..binding() }),
-        ("version of the worker", Binding { program: "2".to_owned(), ..binding() }),
+        ("version of the worker", Binding { listening: LISTENING + 1, ..binding() }),
     ];
     for (what, ours) in others {
         assert_eq!(parse(&document, &ours).unwrap_err(), format!("is of another {what}"));

@@ -24,6 +24,10 @@ use crate::pipeline::listen::{Listening, listen};
 use crate::transcribe::Transcriber;
 use crate::transcript::Transcript;
 
+use outputs::Outputs;
+
+mod outputs;
+
 /// Arguments of `transcribe`.
 #[derive(Debug, clap::Args)]
 pub struct TranscribeArgs {
@@ -42,7 +46,7 @@ pub struct TranscribeArgs {
     )]
     formats: Vec<Format>,
 
-    /// Write `<stem>.<format>` here instead of text to stdout
+    /// Write `<stem>.<format>` here instead of text to stdout; the whole name where two files share a stem
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 
@@ -58,10 +62,14 @@ pub async fn main(args: TranscribeArgs) -> u8 {
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
         }
+        let outputs = match &args.output_dir {
+            Some(dir) => Some(outputs::plan(&args.files, dir, &args.formats)?),
+            None => None,
+        };
         let engine = app::start_engine(&args.engine, &model, Health::default()).await?;
-        Ok::<_, String>((defaults, model, engine))
+        Ok::<_, String>((defaults, model, outputs, engine))
     };
-    let (defaults, model, engine) = match prepared.await {
+    let (defaults, model, outputs, engine) = match prepared.await {
         Ok(prepared) => prepared,
         Err(message) => return complain(&message, exit::CONFIG),
     };
@@ -73,8 +81,9 @@ pub async fn main(args: TranscribeArgs) -> u8 {
         }
     });
     let mut status = exit::OK;
-    for file in &args.files {
-        let result = transcribe_file(file, &args, &defaults, &model, &engine, &control).await;
+    for (at, file) in args.files.iter().enumerate() {
+        let outputs = outputs.as_ref().and_then(|outputs| outputs.get(at));
+        let result = transcribe_file(file, outputs, &defaults, &model, &engine, &control).await;
         if let Err(message) = result {
             status = complain(&message, exit::FAILED);
         }
@@ -88,7 +97,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
 
 async fn transcribe_file(
     file: &Path,
-    args: &TranscribeArgs,
+    outputs: Option<&Outputs>,
     defaults: &Defaults,
     model: &Model,
     engine: &Transcriber,
@@ -124,19 +133,18 @@ async fn transcribe_file(
     for warning in &transcript.warnings {
         eprintln!("transcription-worker: {name}: {}", warning.message);
     }
-    output(&transcript, &name, args)
+    output(&transcript, &name, outputs)
 }
 
-fn output(transcript: &Transcript, name: &str, args: &TranscribeArgs) -> Result<(), String> {
+/// Writes the transcripts, or the text alone to stdout.
+fn output(transcript: &Transcript, name: &str, outputs: Option<&Outputs>) -> Result<(), String> {
     let rendered = |format| transcript.render(format).map_err(|e| format!("failed to render {name}: {e}"));
-    let Some(dir) = &args.output_dir else {
+    let Some(outputs) = outputs else {
         let text = rendered(Format::Txt)?;
         return io::stdout().write_all(&text).map_err(|e| format!("failed to write the text of {name}: {e}"));
     };
-    let stem = Path::new(name).file_stem().map_or_else(|| name.into(), |stem| stem.to_string_lossy());
-    for format in &args.formats {
-        let path = dir.join(format!("{stem}.{}", format.extension()));
-        std::fs::write(&path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+    for (format, path) in outputs {
+        std::fs::write(path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
     }
     Ok(())
 }

@@ -1,4 +1,7 @@
-//! Which token comes next: the most probable one. The same logits give the same text, in any lane of any worker.
+//! Which token comes next: the most probable one, or for another reading of a window one drawn by a generator that the
+//! window seeds. The same logits give the same text, in any lane of any worker.
+
+use fastrand::Rng;
 
 use super::native::Token;
 
@@ -21,17 +24,50 @@ const LANES: usize = 16;
 /// The most probable of the text tokens and the end of text: of the first `end_of_text + 1`. `forbidden` ones count as
 /// impossible.
 pub fn choose(logits: &[f32], end_of_text: Token, forbidden: &[Token]) -> Option<Choice> {
-    let allowed = logits.get(..usize::try_from(end_of_text).ok()? + 1)?;
-    if forbidden.is_empty() {
-        return most_probable(allowed);
+    let logits = logits.get(..usize::try_from(end_of_text).ok()? + 1)?;
+    let best = most_probable(logits)?;
+    if forbidden.contains(&best.token) {
+        return most_probable(&without(logits, forbidden));
     }
-    let mut allowed = allowed.to_vec();
+    // seldom is a forbidden one the best: what they weigh is taken off instead of copying all logits for each token
+    let weights = forbidden.iter().filter_map(|token| logits.get(usize::try_from(*token).ok()?));
+    let top = *logits.get(usize::try_from(best.token).ok()?)?;
+    let theirs: f32 = weights.map(|logit| (logit - top).exp()).sum();
+    let all = (-best.logprob).exp();
+    Some(Choice { logprob: -(all - theirs).max(1.0).ln(), ..best })
+}
+
+/// One of the same tokens at random, each as often as it is probable at a temperature: above 0 the less probable come up
+/// too. Its log probability is that at temperature 1.
+pub fn sample(
+    logits: &[f32],
+    end_of_text: Token,
+    forbidden: &[Token],
+    temperature: f32,
+    random: &mut Rng,
+) -> Option<Choice> {
+    let allowed = without(logits.get(..usize::try_from(end_of_text).ok()? + 1)?, forbidden);
+    let best = most_probable(&allowed)?;
+    let top = *allowed.get(usize::try_from(best.token).ok()?)?;
+    let weights: Vec<f32> = allowed.iter().map(|logit| ((logit - top) / temperature).exp()).collect();
+    let mut left = random.f32() * weights.iter().sum::<f32>();
+    let drawn = weights.iter().position(|weight| {
+        left -= weight;
+        *weight > 0.0 && left <= 0.0
+    });
+    let Some(drawn) = drawn else { return Some(best) };
+    let logprob = best.logprob + allowed.get(drawn)? - top;
+    Some(Choice { token: Token::try_from(drawn).ok()?, logprob })
+}
+
+fn without(logits: &[f32], forbidden: &[Token]) -> Vec<f32> {
+    let mut allowed = logits.to_vec();
     for token in forbidden {
         if let Some(logit) = usize::try_from(*token).ok().and_then(|index| allowed.get_mut(index)) {
             *logit = f32::NEG_INFINITY;
         }
     }
-    most_probable(&allowed)
+    allowed
 }
 
 fn most_probable(logits: &[f32]) -> Option<Choice> {
@@ -90,6 +126,23 @@ mod tests {
     fn a_forbidden_token_is_not_chosen_and_does_not_count() {
         let choice = choose(&logits([0.1, 0.3, 0.2, 0.1, 0.2, 0.1]), 3, &[1, 3]).map(|c| (c.token, c.logprob.exp()));
         assert!(matches!(choice, Some((2, p)) if (p - 2.0 / 3.0).abs() < 1e-5), "{choice:?}");
+        // also where it would not have been chosen
+        let choice = choose(&logits([0.1, 0.3, 0.2, 0.1, 0.2, 0.1]), 3, &[2, 3]).map(|c| (c.token, c.logprob.exp()));
+        assert!(matches!(choice, Some((1, p)) if (p - 0.75).abs() < 1e-5), "{choice:?}");
+    }
+
+    #[test]
+    fn drawn_tokens_are_as_frequent_as_they_are_probable_and_come_again_from_the_same_seed() {
+        let logits = logits([0.1, 0.3, 0.2, 0.1, 0.2, 0.1]);
+        let draw = |seed, temperature| -> Vec<Token> {
+            let mut random = Rng::with_seed(seed);
+            (0..1_000).filter_map(|_| Some(sample(&logits, 3, &[3], temperature, &mut random)?.token)).collect()
+        };
+        assert_eq!(draw(7, 1.0), draw(7, 1.0));
+        assert_ne!(draw(7, 1.0), draw(8, 1.0));
+        let counts = [0, 1, 2, 3].map(|token| draw(7, 1.0).into_iter().filter(|drawn| *drawn == token).count());
+        assert!((450..550).contains(&counts[1]) && (130..210).contains(&counts[0]) && counts[3] == 0, "{counts:?}");
+        assert!(draw(7, 0.05).into_iter().all(|token| token == 1));
     }
 
     #[test]
@@ -104,5 +157,6 @@ mod tests {
     fn logits_that_are_no_numbers_choose_nothing() {
         assert_eq!(choose(&[f32::NAN; 40], 3, &[]), None);
         assert_eq!(choose(&[], 3, &[]), None);
+        assert_eq!(sample(&[f32::NAN; 40], 3, &[], 0.4, &mut Rng::with_seed(1)), None);
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, ScopedJoinHandle};
 
+use fastrand::Rng;
 use whisper_rs::{get_lang_id, get_lang_str};
 
 use super::greedy;
@@ -35,6 +36,18 @@ const LEAST_MARGIN: usize = 64;
 
 /// Half of Whisper's text context is for the prompt, less the tokens of the task.
 const MAX_PROMPT_TOKENS: usize = 200;
+
+/// Of another reading of a window: high enough to leave a loop, low enough to stay with what was said.
+const TEMPERATURE: f32 = 0.4;
+
+/// Signs that describe sounds or set type, which nobody speaks: Whisper is not to begin a word with them. (OpenAI's list
+/// has `"`, `:`, `;`, `/`, `+`, `@` and the corner brackets too, which times, addresses and quotations are written with.)
+const UNSPOKEN: [&str; 35] = [
+    "(", ")", "[", "]", "{", "}", "<", ">", "<<", ">>", "<<<", ">>>", "((", "))", "(((", ")))", "[[", "]]", "{{", "}}",
+    "-(", "-[", "('", "(\"", "*", "#", "=", "\\", "^", "_", "`", "|", "~", "--", "---",
+];
+/// The same, where one sign is several tokens of which the first is suppressed.
+const NOTES: [&str; 8] = ["♪", "♪♪", "♪♪♪", "♩", "♫", "♬", "♭", "♯"];
 
 /// Text tokens a window may take: 30 s of the fastest speech is about 150.
 const MAX_TOKENS: usize = 220;
@@ -81,7 +94,9 @@ pub struct Lane {
     model: Arc<Context>,
     state: State,
     analyser: Analyser,
-    /// What no text begins with: nothing, and a blank.
+    /// What no text holds: signs that nobody speaks.
+    unspoken: Vec<Token>,
+    /// What no text begins with: those, nothing, and a blank.
     no_beginning: Vec<Token>,
     cut_audio_ctx: bool,
 }
@@ -96,11 +111,14 @@ impl Lane {
     /// No memory for its buffers.
     pub fn new(weights: &Weights, threads: u8) -> io::Result<Self> {
         let model = weights.encoder.clone();
+        let unspoken = unspoken(&model).map_err(io::Error::other)?;
         let mut no_beginning = model.tokenize(" ").map_err(io::Error::other)?;
         no_beginning.push(model.end_of_text());
+        no_beginning.extend(&unspoken);
         Ok(Self {
             state: State::new(weights.encoder.clone(), weights.decoder.clone(), threads)?,
             analyser: Analyser::new(model.mels()),
+            unspoken,
             no_beginning,
             // a GPU gains little from a shorter encoder and reallocates its graphs for each new length
             cut_audio_ctx: !weights.on_gpu,
@@ -144,10 +162,13 @@ impl Lane {
         let logits = self.state.decode(&start, 0)?;
         let no_speech_prob = greedy::probability(logits, self.model.no_speech());
         let code = get_lang_str(language).ok_or_else(|| format!("unknown language number {language}"))?;
-        let tokens = if options.beam_size > 1 {
+        let tokens = if options.careful {
+            let mut random = Rng::with_seed(seed(&pcm));
+            self.choose(&self.task(language, options.task), start.len(), Some(&mut random))?
+        } else if options.beam_size > 1 {
             self.search(&window, options, code, &prompt)?
         } else {
-            self.choose(&self.task(language, options.task), start.len())?
+            self.choose(&self.task(language, options.task), start.len(), None)?
         };
         let text = self.text(&tokens);
         Ok(WindowText { language: code.to_owned(), language_probability, no_speech_prob, ..text })
@@ -173,17 +194,21 @@ impl Lane {
         task.iter().copied().chain([self.model.no_timestamps()]).collect()
     }
 
-    /// The most probable text. No fallback to sampling: it is not repeatable, and costs up to six decodes where a
-    /// doubtful window gets one second look (transcribe::guard).
-    fn choose(&mut self, task: &[Token], mut past: usize) -> Result<Tokens, String> {
+    /// The most probable text; with a generator another one, that is nearly as probable. Whisper's own fallback decodes up
+    /// to six times where a doubtful window gets one second look (transcribe::guard).
+    fn choose(&mut self, task: &[Token], mut past: usize, mut random: Option<&mut Rng>) -> Result<Tokens, String> {
         let end_of_text = self.model.end_of_text();
         let mut tokens = Tokens::new();
         let mut next = task.to_vec();
         while tokens.len() < MAX_TOKENS {
             let logits = self.state.decode(&next, past)?;
             past += next.len();
-            let forbidden = if tokens.is_empty() { &self.no_beginning[..] } else { &[] };
-            let choice = greedy::choose(logits, end_of_text, forbidden).ok_or("whisper computed no probabilities")?;
+            let forbidden = if tokens.is_empty() { &self.no_beginning } else { &self.unspoken };
+            let choice = match &mut random {
+                None => greedy::choose(logits, end_of_text, forbidden),
+                Some(random) => greedy::sample(logits, end_of_text, forbidden, TEMPERATURE, random),
+            };
+            let choice = choice.ok_or("whisper computed no probabilities")?;
             if choice.token == end_of_text {
                 break;
             }
@@ -254,6 +279,34 @@ fn clean(samples: &[f32]) -> Vec<f32> {
     pcm
 }
 
+/// The tokens of [`UNSPOKEN`] and [`NOTES`], with a space before them and without, and the dash that opens a turn.
+fn unspoken(model: &Context) -> Result<Vec<Token>, String> {
+    let mut tokens = Vec::new();
+    for sign in UNSPOKEN.iter().chain(&NOTES) {
+        for text in [(*sign).to_owned(), format!(" {sign}")] {
+            let sign_tokens = model.tokenize(&text)?;
+            let first = sign_tokens.first().filter(|first| match NOTES.contains(sign) {
+                // two bytes of three: what else begins so is a sign of the same block
+                true => model.bytes(**first).trim_ascii().len() >= 2,
+                false => sign_tokens.len() == 1,
+            });
+            tokens.extend(first);
+        }
+    }
+    if let [dash] = model.tokenize(" -")?.as_slice() {
+        tokens.push(*dash);
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    Ok(tokens)
+}
+
+/// A number that only these samples give (FNV-1a), so that another reading of a window is the same wherever it is made.
+fn seed(pcm: &[f32]) -> u64 {
+    let bytes = pcm.iter().flat_map(|sample| sample.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// Encoder positions for a window of `samples`; 0 is the model's full 30 s.
 fn audio_ctx(samples: usize, full: c_int) -> c_int {
     let heard = samples.div_ceil(SAMPLE_RATE_HZ as usize / POSITIONS_PER_SEC);
@@ -311,6 +364,12 @@ mod tests {
         let pcm = clean(&[f32::NAN, f32::INFINITY, 1e30, -7.0, 0.5]);
         assert_eq!(&pcm[..5], &[0.0, 0.0, 1.0, -1.0, 0.5]);
         assert_eq!(pcm.len(), MIN_SAMPLES);
+    }
+
+    #[test]
+    fn another_reading_is_seeded_by_the_window_alone() {
+        assert_eq!(seed(&[0.5, -0.25]), seed(&[0.5, -0.25]));
+        assert_ne!(seed(&[0.5, -0.25]), seed(&[0.5, -0.25001]));
     }
 
     #[test]

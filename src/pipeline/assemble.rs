@@ -6,10 +6,14 @@ use tokio::time::Instant;
 
 use super::Defaults;
 use super::listen::Heard;
+use crate::audio::AudioReport;
 use crate::job::Task;
 use crate::model::Model;
 use crate::publish::Status;
-use crate::transcript::{JobRef, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, text, tidy};
+use crate::transcript::tidy::tidy_dropped;
+use crate::transcript::{
+    JobRef, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms, text, tidy,
+};
 
 /// What a transcript says besides what was heard.
 #[derive(Debug, Clone)]
@@ -51,34 +55,37 @@ impl About {
 /// The transcript, complete.
 pub fn transcript(heard: Heard, about: About) -> Transcript {
     let About { job, source, task, request, model, worker, fetch, begun } = about;
-    let mut segments = heard.segments;
-    tidy(&mut segments, heard.report.audio.duration);
+    let Heard { mut segments, mut quality, report: AudioReport { mut audio, warnings }, .. } = heard;
+    audio.duration = round_ms(audio.duration);
+    audio.speech_duration = round_ms(audio.speech_duration);
+    tidy(&mut segments, audio.duration);
+    tidy_dropped(&mut quality.dropped, audio.duration);
     if !request.word_timestamps {
         for segment in &mut segments {
-            // `clear` would keep their memory until the job ends
-            segment.words = Vec::new();
+            segment.unwritten_words = std::mem::take(&mut segment.words);
         }
     }
-    let status = if heard.report.warnings.is_empty() { Status::Completed } else { Status::Partial };
+    let secs = |time: Duration| round_ms(time.as_secs_f64());
+    let status = if warnings.is_empty() { Status::Completed } else { Status::Partial };
     Transcript {
         version: VERSION.to_owned(),
         job,
         status,
         source,
-        audio: heard.report.audio,
+        audio,
         language: heard.language,
         task,
         request: Some(request),
         model,
         text: text::join(&segments),
         segments,
-        quality: heard.quality,
-        warnings: heard.report.warnings,
+        quality,
+        warnings,
         timings: Timings {
-            fetch: fetch.as_secs_f64(),
-            decode: heard.decode.as_secs_f64(),
-            transcribe: heard.transcribe.as_secs_f64(),
-            total: begun.elapsed().as_secs_f64(),
+            fetch: secs(fetch),
+            decode: secs(heard.decode),
+            transcribe: secs(heard.transcribe),
+            total: secs(begun.elapsed()),
         },
         worker,
     }

@@ -123,7 +123,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     while let Some(Ok(answer)) = answers.next().await {
                         let answer: Answer = answer;
                         // one to be listened to again is not finished
-                        if !pace.is_short(answer.letters, answer.speech_secs()) {
+                        if !pace.is_short(answer.letters, answer.speech_secs()) || answer.retried {
                             resume.tell(answer);
                         }
                     }
@@ -137,7 +137,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             Some(answer) = settled.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
                 heard.take(&answer);
-                if detects && options.language.is_none() && !answer.dropped {
+                if detects && options.language.is_none() && !answer.is_dropped {
                     options.language = Some(answer.text.language.clone());
                 }
                 if let (Some(tell), Some(span)) = (&on_progress, answer.window.spans.last()) {
@@ -150,7 +150,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             Some(answer) = answers.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
                 let short = pace.is_short(answer.letters, answer.speech_secs());
-                settled.push_back(if short && !answer.saved {
+                settled.push_back(if short && !answer.saved && !answer.retried {
                     Either::Right(answer::listen_to_parts(session.clone(), answer, options.clone()))
                 } else {
                     Either::Left(ready(Ok(answer)))
@@ -205,18 +205,19 @@ impl Resume {
 impl Heard {
     fn take(&mut self, answer: &Answer) {
         self.quality.windows += 1;
-        self.quality.windows_dropped += u32::from(answer.dropped);
+        self.quality.windows_dropped += u32::from(answer.is_dropped);
         self.quality.windows_retried += u32::from(answer.retried);
         if answer.saved {
             self.resumed.windows += 1;
             self.resumed.secs += answer.secs;
         }
-        if self.language.is_none() && !answer.dropped && !answer.text.language.is_empty() {
+        if self.language.is_none() && !answer.is_dropped && !answer.text.language.is_empty() {
             self.language = Some(Language {
                 code: answer.text.language.clone(),
                 probability: answer.text.language_probability.map(f64::from),
             });
         }
+        self.quality.dropped.extend_from_slice(&answer.dropped);
         self.segments.extend(placement::place(&answer.window, &answer.text));
     }
 }

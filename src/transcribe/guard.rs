@@ -1,92 +1,191 @@
-//! Doubts about a window's text: Whisper invents phrases where there is no speech and repeats itself when it is lost.
+//! Doubts about a window's text: Whisper invents phrases where there is no speech and repeats itself when it is lost. What
+//! is doubtful is listened to again, in another way; it is only dropped where that bears the doubt out, and never unseen.
 
+use std::ops::Range;
+
+use super::placement;
 use super::wire::{Piece, WindowText};
+use crate::audio::Window;
+use crate::script::word;
+use crate::transcript::{DropReason, Dropped};
 
-/// What becomes of a window's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It stands.
-    Keep,
-    /// Nobody said that.
-    Drop,
-    /// Look again under other parameters.
-    Retry,
-}
+mod annotation;
+mod echo;
+mod invented;
+mod repetition;
+#[cfg(test)]
+mod tests;
 
 /// Share of letters and digits among the characters that are no spaces, below which a text is no language.
 const MIN_LETTERS: f64 = 0.5;
 /// Whisper's own threshold for "no speech".
 const NO_SPEECH_PROB: f32 = 0.6;
-/// Below it, text in a window that is probably no speech is invented.
+/// Below it, text in a window that is probably no speech is doubted.
 const DOUBTFUL_LOGPROB: f32 = -0.7;
+/// Beyond one of these a window may hold an invented phrase.
+const UNEASY_NO_SPEECH_PROB: f32 = 0.3;
+const UNEASY_LOGPROB: f32 = -0.6;
 /// Below it the engine did not understand the window (Whisper's own threshold for a fallback).
 const LOST_LOGPROB: f32 = -1.0;
-/// Nobody speaks more characters in a second of voice (auctioneers reach 35).
-const MAX_CHARS_PER_SEC: f64 = 40.0;
-/// A run of words that stands so often in a row is a loop.
-const LOOP_REPEATS: usize = 4;
-/// Longest run of words looked for.
-const LOOP_WORDS: usize = 12;
-/// Of a loop so much is kept.
-const KEPT_REPEATS: usize = 2;
+/// Nobody speaks more letters in a second of voice (auctioneers reach 35).
+const MAX_LETTERS_PER_SEC: f64 = 40.0;
 
-/// What Whisper says on silence and noise, mostly from the ends of the videos it was trained on. Dropped only where
-/// the window is doubtful too.
-const PHANTOMS: [&str; 18] = [
-    "thank you",
-    "thank you very much",
-    "thank you for watching",
-    "thanks for watching",
-    "thank you so much",
-    "please subscribe",
-    "subscribe to my channel",
-    "like and subscribe",
-    "see you next time",
-    "see you in the next video",
-    "bye",
-    "bye bye",
-    "you",
-    "the end",
-    "okay",
-    "oh",
-    "sous titres realises par la communaute d amara org",
-    "untertitel der amara org community",
-];
-
-/// Judges the text of a window with `speech_secs` of voice in it.
-pub fn judge(text: &WindowText, speech_secs: f64, is_second_look: bool) -> Verdict {
-    let raw = text.text();
-    let plain = normalise(&raw);
-    if plain.is_empty() || letters(&raw) < MIN_LETTERS {
-        // a hum comes out as brackets and dashes
-        return if raw.trim().is_empty() { Verdict::Keep } else { Verdict::Drop };
-    }
-    if text.no_speech_prob > NO_SPEECH_PROB && text.avg_logprob < DOUBTFUL_LOGPROB {
-        return Verdict::Drop;
-    }
-    let doubtful = text.no_speech_prob > 0.3 || text.avg_logprob < -0.6;
-    if doubtful && PHANTOMS.contains(&plain.as_str()) {
-        return Verdict::Drop;
-    }
-    let words: Vec<&str> = plain.split(' ').collect();
-    let too_fast = plain.chars().count() as f64 > MAX_CHARS_PER_SEC * speech_secs.max(0.5);
-    let lost = text.avg_logprob < LOST_LOGPROB;
-    if !is_second_look && (lost || too_fast || find_loop(&words).is_some()) {
-        return Verdict::Retry;
-    }
-    if too_fast && text.avg_logprob < DOUBTFUL_LOGPROB { Verdict::Drop } else { Verdict::Keep }
+/// What a window was heard to say, annotations aside.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// The text that is left.
+    pub text: WindowText,
+    /// The annotations that were in it.
+    pub dropped: Vec<Dropped>,
 }
 
-/// Takes out what is no speech: annotations such as `[MUSIC]`, `(applause)` and `♪`, and all but the first rounds of a
-/// loop.
-pub fn clean(text: WindowText) -> WindowText {
-    let pieces = collapse_loops(without_annotations(text.pieces));
-    WindowText { pieces, ..text }
+impl Look {
+    /// Takes the annotations out of what the engine heard.
+    pub fn at(window: &Window, heard: WindowText) -> Self {
+        let annotations = annotation::find(&heard.text());
+        let dropped = annotations.iter().map(|part| dropped(window, &heard, part, DropReason::Annotation));
+        let dropped = dropped.filter(|dropped| dropped.text.contains(char::is_alphanumeric)).collect();
+        Self { text: without(&heard, &annotations), dropped }
+    }
+}
+
+/// The same window heard in another way.
+#[derive(Debug, Clone, Default)]
+pub struct SecondLook {
+    /// All that was heard.
+    pub heard: WindowText,
+    /// The part of it that is not doubtful itself.
+    pub sound: WindowText,
+}
+
+/// Why a text with `speech_secs` of voice is doubtful, if it is. `prompt` is what the engine was told to expect.
+pub fn doubt(text: &WindowText, speech_secs: f64, prompt: Option<&str>) -> Option<DropReason> {
+    let said = text.text();
+    if said.trim().is_empty() {
+        return None;
+    }
+    if share_of_letters(&said) < MIN_LETTERS {
+        // a hum comes out as brackets and dashes
+        return Some(DropReason::NoWords);
+    }
+    if text.no_speech_prob > NO_SPEECH_PROB && text.avg_logprob < DOUBTFUL_LOGPROB {
+        return Some(DropReason::NoSpeech);
+    }
+    let uneasy = text.no_speech_prob > UNEASY_NO_SPEECH_PROB || text.avg_logprob < UNEASY_LOGPROB;
+    if invented::find(&said, &text.language).is_some_and(|phrases| match phrases.is_all {
+        true => uneasy,
+        false => text.no_speech_prob > NO_SPEECH_PROB || logprob_of(text, &phrases.at) < UNEASY_LOGPROB,
+    }) {
+        return Some(DropReason::Invented);
+    }
+    if uneasy && prompt.is_some_and(|prompt| echo::is_echo(&said, prompt)) {
+        return Some(DropReason::Prompt);
+    }
+    if repetition::find(&said).is_some() {
+        return Some(DropReason::Repetition);
+    }
+    if text.avg_logprob < LOST_LOGPROB {
+        return Some(DropReason::Unsure);
+    }
+    (word::letters(&said) > MAX_LETTERS_PER_SEC * speech_secs.max(0.5)).then_some(DropReason::TooFast)
+}
+
+/// Whether a part of a window may stand for the window: nothing about it is doubtful, though people repeat themselves.
+pub fn is_sound(text: &WindowText, speech_secs: f64, prompt: Option<&str>) -> bool {
+    match doubt(text, speech_secs, prompt) {
+        None => true,
+        Some(DropReason::Repetition) => !repetition::is_impossible(&text.text(), speech_secs),
+        Some(_) => false,
+    }
+}
+
+/// Whether the engine is sure that somebody spoke and what was said: asked of text where it heard none before.
+pub fn is_sure(text: &WindowText) -> bool {
+    text.no_speech_prob <= NO_SPEECH_PROB && text.avg_logprob >= DOUBTFUL_LOGPROB
+}
+
+/// What becomes of a doubtful window: the look that stands, in whole or in part, and all that does not.
+pub fn settle(window: &Window, first: Look, reason: DropReason, second: SecondLook, speech_secs: f64) -> Look {
+    let too_often = || {
+        let times = repetition::times_said(&placement::run_secs(&window.spans))?;
+        let surplus = repetition::beyond(&first.text.text(), times)?;
+        (reason == DropReason::Repetition && !is_noise(&first.text, surplus.start)).then_some(surplus)
+    };
+    let sound = Look::at(window, second.sound);
+    let choice = match too_often() {
+        Some(surplus) => Choice::FirstWithout(Vec::from([surplus])),
+        None => choose(&first.text, reason, &second.heard, &sound.text, speech_secs),
+    };
+    let (parts, look) = match choice {
+        Choice::First => return first,
+        Choice::Second if word::plain(&sound.text.text()) == word::plain(&first.text.text()) => return first,
+        Choice::Second => (all(&first.text), sound),
+        Choice::FirstWithout(parts) => {
+            let text = without(&first.text, &parts);
+            (parts, Look { text, dropped: first.dropped })
+        }
+    };
+    let before = parts.iter().map(|part| dropped(window, &first.text, part, reason));
+    Look { dropped: before.chain(look.dropped).collect(), text: look.text }
+}
+
+/// Which look stands.
+enum Choice {
+    First,
+    FirstWithout(Vec<Range<usize>>),
+    Second,
+}
+
+fn choose(first: &WindowText, reason: DropReason, heard: &WindowText, sound: &WindowText, speech_secs: f64) -> Choice {
+    let said = first.text();
+    let (before, now) = (word::letters(&said), word::letters(&sound.text()));
+    let nothing_sound = now < 1.0;
+    let drop_all = || Choice::FirstWithout(all(first));
+    match reason {
+        DropReason::Repetition => {
+            let rounds = |text: &str| repetition::find(text).map_or(0, |found| found.rounds);
+            let is_borne_out = 2 * rounds(&heard.text()) >= rounds(&said);
+            let is_refuted = !is_borne_out && 2.0 * now >= before && sound.avg_logprob >= DOUBTFUL_LOGPROB;
+            let is_possible = !repetition::is_impossible(&said, speech_secs) && first.avg_logprob >= LOST_LOGPROB;
+            match (is_possible, nothing_sound) {
+                (true, _) if !is_refuted => Choice::First,
+                (false, true) => {
+                    let surplus = surplus(&said);
+                    let kept = surplus.first().map_or(said.len(), |first| first.start);
+                    if is_noise(first, kept) { drop_all() } else { Choice::FirstWithout(surplus) }
+                }
+                _ => Choice::Second,
+            }
+        }
+        DropReason::Invented => {
+            let Some(phrases) = invented::find(&said, &first.language) else { return Choice::First };
+            let phrase = word::plain(&said[phrases.at.clone()]);
+            let again = |text: &WindowText| word::plain(&text.text()).ends_with(&phrase);
+            let in_earnest = phrases.in_earnest && first.no_speech_prob <= NO_SPEECH_PROB && again(heard);
+            match phrases.is_all {
+                _ if in_earnest || again(sound) => Choice::First,
+                true if !nothing_sound => Choice::Second,
+                _ => Choice::FirstWithout(vec![phrases.at]),
+            }
+        }
+        // heard without the prompt there are as many words, spelled otherwise
+        DropReason::Prompt if 2.0 * now >= before => Choice::First,
+        DropReason::Unsure if nothing_sound || sound.avg_logprob <= first.avg_logprob => Choice::First,
+        DropReason::TooFast if nothing_sound && first.avg_logprob >= DOUBTFUL_LOGPROB => Choice::First,
+        _ if nothing_sound => drop_all(),
+        _ => Choice::Second,
+    }
+}
+
+/// Whether a loop is what the engine makes of a tone or a hum: nobody spoke, or its first words are a guess already. The
+/// mean says nothing here: a loop is the surer the longer it lasts.
+fn is_noise(text: &WindowText, first_words: usize) -> bool {
+    text.no_speech_prob > NO_SPEECH_PROB || logprob_of(text, &(0..first_words)) < LOST_LOGPROB
 }
 
 /// The texts of a window's parts as the window's, whose language and no-speech probability stand.
-pub fn join(whole: WindowText, parts: impl Iterator<Item = WindowText>) -> WindowText {
-    let mut joined = WindowText { pieces: Vec::new(), ..whole };
+pub fn join(whole: &WindowText, parts: impl Iterator<Item = WindowText>) -> WindowText {
+    let mut joined = WindowText { pieces: Vec::new(), ..whole.clone() };
     let mut log_probs = 0.0;
     for part in parts {
         log_probs += part.avg_logprob * part.pieces.len() as f32;
@@ -97,143 +196,49 @@ pub fn join(whole: WindowText, parts: impl Iterator<Item = WindowText>) -> Windo
     joined
 }
 
-fn without_annotations(pieces: Vec<Piece>) -> Vec<Piece> {
-    let mut kept = Vec::with_capacity(pieces.len());
-    let mut open: Option<(char, Vec<Piece>)> = None;
-    for mut piece in pieces {
-        piece.text.retain(|c| !matches!(c, '♪' | '♫' | '♬'));
-        match &mut open {
-            None => match piece.text.trim_start().chars().next().and_then(closing) {
-                Some(close) if piece.text.contains(close) => {}
-                Some(close) => open = Some((close, vec![piece])),
-                None => kept.push(piece),
-            },
-            Some((close, held)) => {
-                let closes = piece.text.contains(*close);
-                held.push(piece);
-                if closes {
-                    open = None;
-                }
-            }
-        }
-    }
-    // what never closes is no annotation
-    kept.extend(open.into_iter().flat_map(|(_, held)| held));
-    kept.retain(|piece| !piece.text.is_empty());
-    kept
+/// All rounds of all repetitions but the first two.
+fn surplus(text: &str) -> Vec<Range<usize>> {
+    repetition::find_all(text).into_iter().map(|found| found.surplus).collect()
 }
 
-fn closing(open: char) -> Option<char> {
-    match open {
-        '[' => Some(']'),
-        '(' => Some(')'),
-        '（' => Some('）'),
-        '【' => Some('】'),
-        _ => None,
-    }
+fn all(text: &WindowText) -> Vec<Range<usize>> {
+    let whole = 0..text.pieces.iter().map(|piece| piece.text.len()).sum();
+    Vec::from([whole])
 }
 
-fn collapse_loops(mut pieces: Vec<Piece>) -> Vec<Piece> {
-    loop {
-        let words = word_ranges(&pieces);
-        let plain: Vec<String> = words
-            .iter()
-            .map(|r| normalise(&pieces[r.clone()].iter().map(|p| p.text.as_str()).collect::<String>()))
-            .collect();
-        let plain: Vec<&str> = plain.iter().map(String::as_str).collect();
-        let Some(found) = find_loop(&plain) else { return pieces };
-        let from = words[found.start + found.len * KEPT_REPEATS].start;
-        let to = words.get(found.start + found.len * found.repeats).map_or(pieces.len(), |word| word.start);
-        pieces.drain(from..to);
-    }
+fn dropped(window: &Window, look: &WindowText, part: &Range<usize>, reason: DropReason) -> Dropped {
+    let (start, end) = placement::time_of(window, look, part);
+    let text = look.text().get(part.clone()).unwrap_or_default().trim().to_owned();
+    Dropped { start, end, reason, text, channel: window.channel }
 }
 
-fn word_ranges(pieces: &[Piece]) -> Vec<std::ops::Range<usize>> {
-    let mut starts: Vec<usize> =
-        pieces.iter().enumerate().filter(|(i, p)| *i == 0 || p.text.starts_with(' ')).map(|(i, _)| i).collect();
-    starts.push(pieces.len());
-    starts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+/// The text without some parts of it, in bytes.
+fn without(text: &WindowText, parts: &[Range<usize>]) -> WindowText {
+    let mut at = 0;
+    let mut left = |piece: &Piece| {
+        let start = at;
+        at += piece.text.len();
+        let stays = |(i, _): &(usize, char)| !parts.iter().any(|part| part.contains(&(start + i)));
+        Piece { text: piece.text.char_indices().filter(stays).map(|(_, c)| c).collect(), p: piece.p }
+    };
+    let pieces = text.pieces.iter().map(&mut left).filter(|piece| !piece.text.is_empty()).collect();
+    WindowText { pieces, ..text.clone() }
 }
 
-struct Loop {
-    start: usize,
-    len: usize,
-    repeats: usize,
+/// Mean log probability of the pieces in a part of the text.
+fn logprob_of(text: &WindowText, part: &Range<usize>) -> f32 {
+    let mut at = 0;
+    let inside = text.pieces.iter().filter(|piece| {
+        let start = at;
+        at += piece.text.len();
+        at > part.start && start < part.end
+    });
+    let logprobs: Vec<f32> = inside.map(|piece| piece.p.max(1e-6).ln()).collect();
+    logprobs.iter().sum::<f32>() / logprobs.len().max(1) as f32
 }
 
-/// The first run of words that stands [`LOOP_REPEATS`] times or more in a row. Single words need twice as many: "no,
-/// no, no, no" is something people say.
-fn find_loop(words: &[&str]) -> Option<Loop> {
-    for start in 0..words.len() {
-        for len in 1..=LOOP_WORDS.min((words.len() - start) / LOOP_REPEATS) {
-            let round = &words[start..start + len];
-            let repeats = words[start..].chunks_exact(len).take_while(|chunk| *chunk == round).count();
-            let needed = if len == 1 { 2 * LOOP_REPEATS } else { LOOP_REPEATS };
-            if repeats >= needed && round.iter().any(|word| !word.is_empty()) {
-                return Some(Loop { start, len, repeats });
-            }
-        }
-    }
-    None
-}
-
-fn letters(text: &str) -> f64 {
+fn share_of_letters(text: &str) -> f64 {
     let visible = text.chars().filter(|c| !c.is_whitespace()).count();
     let letters = text.chars().filter(|c| c.is_alphanumeric()).count();
     letters as f64 / visible.max(1) as f64
-}
-
-/// Lower case letters and digits, words separated by one space.
-fn normalise(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
-    plain.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn heard(text: &str, no_speech_prob: f32, avg_logprob: f32) -> WindowText {
-        let pieces = text.split_inclusive(' ').map(|w| Piece { text: format!(" {}", w.trim()), p: 0.9 }).collect();
-        WindowText { pieces, no_speech_prob, avg_logprob, ..Default::default() }
-    }
-
-    #[test]
-    fn a_phantom_phrase_is_dropped_only_where_the_window_is_doubtful() {
-        assert_eq!(judge(&heard("Thank you.", 0.5, -0.4), 1.0, false), Verdict::Drop);
-        assert_eq!(judge(&heard("Thank you.", 0.01, -0.1), 1.0, false), Verdict::Keep);
-    }
-
-    #[test]
-    fn a_loop_is_looked_at_again_and_then_collapsed() {
-        let looped = heard(&["so I said"; 9].join(" "), 0.0, -0.2);
-        assert_eq!(judge(&looped, 10.0, false), Verdict::Retry);
-        assert_eq!(judge(&looped, 10.0, true), Verdict::Keep);
-        assert_eq!(clean(looped).text(), " so I said so I said");
-    }
-
-    #[test]
-    fn what_people_really_repeat_stands() {
-        let said = heard("no, no, no, no, it is very very very cold and cold and cold", 0.0, -0.2);
-        assert_eq!(judge(&said, 5.0, false), Verdict::Keep);
-        assert_eq!(clean(said.clone()), said);
-    }
-
-    #[test]
-    fn annotations_go_and_words_stay() {
-        assert_eq!(clean(heard("[MUSIC PLAYING]", 0.0, -0.1)).text(), "");
-        assert_eq!(clean(heard("(upbeat music) Hello ♪ there", 0.0, -0.1)).text(), " Hello  there");
-        assert_eq!(clean(heard("an (unclosed remark", 0.0, -0.1)).text(), " an (unclosed remark");
-    }
-
-    #[test]
-    fn a_hum_written_as_brackets_is_dropped() {
-        assert_eq!(judge(&heard("( ( ( ( M ( ( L ( (", 0.1, -0.3), 4.0, false), Verdict::Drop);
-    }
-
-    #[test]
-    fn more_words_than_anyone_can_speak_are_looked_at_again() {
-        let text = "the quick brown fox jumps over the lazy dog and runs away from here";
-        assert_eq!(judge(&heard(text, 0.0, -0.2), 1.0, false), Verdict::Retry);
-    }
 }

@@ -31,8 +31,12 @@ impl Default for Pace {
 impl Pace {
     /// Takes the next window: how many letters were heard in so many seconds of voice. Returns whether they are too few.
     pub fn is_short(&mut self, letters: u32, speech_secs: f64) -> bool {
-        if speech_secs < MIN_SPEECH_SECS || letters == 0 {
+        if speech_secs < MIN_SPEECH_SECS {
             return false;
+        }
+        if letters == 0 {
+            // nothing at all says nothing about how fast somebody speaks
+            return true;
         }
         let pace = f64::from(letters) / speech_secs;
         let short = pace < SHORT * self.median();
@@ -71,6 +75,13 @@ mod tests {
     #[test]
     fn a_few_words_say_nothing_about_pace() {
         assert!(!Pace::default().is_short(5, 3.0));
-        assert!(!Pace::default().is_short(0, 29.0));
+        assert!(!Pace::default().is_short(0, 3.0));
+    }
+
+    #[test]
+    fn a_window_of_voice_without_text_lost_it() {
+        let mut pace = Pace::default();
+        let heard = [0, 400, 0, 390].map(|letters| pace.is_short(letters, 26.0));
+        assert_eq!(heard, [true, false, true, false]);
     }
 }

@@ -2,7 +2,10 @@
 //! spans say where voice is. Words are laid over the spans in proportion to their length, so that the runs of words
 //! between pauses fit the spans' lengths best and sentences end at pauses: a dynamic programme over pauses and words.
 
+use std::ops::Range;
+
 use crate::audio::{SAMPLE_RATE_HZ, Span, Window};
+use crate::script::{sentence, word};
 use crate::transcript::{Segment, Word};
 
 use super::wire::{Piece, WindowText};
@@ -33,22 +36,41 @@ impl Run {
 
 /// A word before it has a time.
 struct Token {
+    /// With the white space before it.
     text: String,
+    /// Where it ends in the window's text, in bytes.
+    end: usize,
     p_sum: f64,
     log_sum: f64,
     pieces: f64,
     weight: f64,
+    ends_sentence: bool,
 }
 
 /// The window's text as segments with times in the source, words included.
 pub fn place(window: &Window, text: &WindowText) -> Vec<Segment> {
-    let tokens = words_of(&text.pieces);
+    let tokens = words_of(text);
     let runs = runs_of(&window.spans);
     if tokens.is_empty() || runs.is_empty() {
         return Vec::new();
     }
     let words = lay_out(&tokens, &runs);
     segments_of(&tokens, words, window.channel, f64::from(text.no_speech_prob))
+}
+
+/// When a part of the window's text, in bytes, was said: start and end in source seconds.
+pub fn time_of(window: &Window, text: &WindowText, part: &Range<usize>) -> (f64, f64) {
+    let (tokens, runs) = (words_of(text), runs_of(&window.spans));
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return (0.0, 0.0) };
+    let said = lay_out(&tokens, &runs).into_iter().zip(&tokens);
+    let mut inside = said.filter(|(_, token)| token.end > part.start && token.end - token.text.len() < part.end);
+    let (start, end) = inside.next().map_or((first.start, last.end), |(times, _)| times);
+    (start, inside.next_back().map_or(end, |((_, end), _)| end))
+}
+
+/// Seconds of each run of voice between the window's pauses.
+pub fn run_secs(spans: &[Span]) -> Vec<f64> {
+    runs_of(spans).iter().map(Run::secs).collect()
 }
 
 fn runs_of(spans: &[Span]) -> Vec<Run> {
@@ -64,64 +86,54 @@ fn runs_of(spans: &[Span]) -> Vec<Run> {
     runs
 }
 
-fn words_of(pieces: &[Piece]) -> Vec<Token> {
+/// The text's words, each with its share of the pieces it is made of.
+fn words_of(text: &WindowText) -> Vec<Token> {
+    let whole = text.text();
     let mut tokens: Vec<Token> = Vec::new();
-    for piece in pieces {
-        let begins = piece.text.starts_with(char::is_whitespace)
-            || piece.text.chars().any(stands_alone) && !piece.text.chars().all(is_punctuation);
-        if begins || tokens.is_empty() {
-            tokens.push(Token { text: String::new(), p_sum: 0.0, log_sum: 0.0, pieces: 0.0, weight: 0.0 });
-        }
-        if let Some(token) = tokens.last_mut() {
-            token.text.push_str(&piece.text);
-            token.p_sum += f64::from(piece.p);
-            token.log_sum += f64::from(piece.p.max(1e-6)).ln();
-            token.pieces += 1.0;
-        }
+    for range in word::ranges(&whole) {
+        let start = tokens.last().map_or(0, |before| before.end);
+        let weight = word::spoken_length(&whole[range.clone()]);
+        let text = whole[start..range.end].to_owned();
+        tokens.push(Token {
+            text,
+            end: range.end,
+            p_sum: 0.0,
+            log_sum: 0.0,
+            pieces: 0.0,
+            weight,
+            ends_sentence: false,
+        });
     }
-    tokens.retain(|token| !token.text.trim().is_empty());
-    for token in &mut tokens {
-        token.weight = spoken_length(&token.text);
-    }
+    let texts: Vec<&str> = tokens.iter().map(|token| token.text.trim()).collect();
+    let ends = sentence::ends(&texts, &text.language);
+    tokens.iter_mut().zip(ends).for_each(|(token, ends)| token.ends_sentence = ends);
+    share_out(&text.pieces, &mut tokens);
     tokens
 }
 
-/// Scripts that write words without spaces: each character is placed by itself.
-fn stands_alone(c: char) -> bool {
-    matches!(u32::from(c), 0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x2ffff | 0x0e00..=0x0eff)
-}
-
-fn is_punctuation(c: char) -> bool {
-    !c.is_alphanumeric() && !c.is_whitespace()
-}
-
-/// How long a word takes to say, in letters: digits are read out as words, CJK characters are syllables, and every word
-/// has an onset.
-fn spoken_length(word: &str) -> f64 {
-    let letters: f64 = word
-        .chars()
-        .map(|c| match c {
-            c if c.is_ascii_digit() => 4.0,
-            '%' | '$' | '€' | '£' | '&' | '+' => 5.0,
-            c if stands_alone(c) => 2.5,
-            c if c.is_alphanumeric() => 1.0,
-            _ => 0.0,
-        })
-        .sum();
-    letters + 1.0
+/// Gives each word its pieces; one over a border between words counts in both, by its bytes.
+fn share_out(pieces: &[Piece], tokens: &mut [Token]) {
+    let (mut from, mut at) = (0, 0);
+    for piece in pieces {
+        let (start, end) = (from, from + piece.text.len());
+        from = end;
+        while let Some(token) = tokens.get_mut(at) {
+            let shared = end.min(token.end).saturating_sub(start.max(token.end - token.text.len()));
+            let share = shared as f64 / piece.text.len().max(1) as f64;
+            token.p_sum += share * f64::from(piece.p);
+            token.log_sum += share * f64::from(piece.p.max(1e-6)).ln();
+            token.pieces += share;
+            if token.end >= end {
+                break;
+            }
+            at += 1;
+        }
+    }
 }
 
 /// How much a text is to say: letters, with one more for each word, as the words' lengths are reckoned.
 pub fn letters(pieces: &[Piece]) -> u32 {
-    words_of(pieces).iter().map(|token| token.weight).sum::<f64>() as u32
-}
-
-fn ends_sentence(word: &str) -> bool {
-    word.trim_end_matches(['"', '\'', '”', '’', ')', ']', '»']).ends_with(['.', '?', '!', '…', '。', '？', '！'])
-}
-
-fn ends_clause(word: &str) -> bool {
-    word.ends_with([',', ';', ':', '—', '–', '、', '，', '；'])
+    word::letters(&pieces.iter().map(|piece| piece.text.as_str()).collect::<String>()) as u32
 }
 
 /// Start and end of each token, in source seconds.
@@ -165,7 +177,7 @@ fn divide(tokens: &[Token], runs: &[Run]) -> Vec<usize> {
             let mut unpaused = 0.0;
             for i in (0..=j).rev() {
                 // a sentence that ends inside the run has no pause after it
-                if i + 1 < j && ends_sentence(&tokens[i].text) {
+                if i + 1 < j && tokens[i].ends_sentence {
                     unpaused += UNPAUSED_STOP_COST;
                 }
                 let expected = (said[j] - said[i]) * secs_per_letter;
@@ -192,9 +204,9 @@ fn divide(tokens: &[Token], runs: &[Run]) -> Vec<usize> {
 
 fn boundary_cost(tokens: &[Token], j: usize, pause: Option<f64>) -> f64 {
     let (Some(pause), Some(word)) = (pause, j.checked_sub(1).and_then(|i| tokens.get(i))) else { return 0.0 };
-    let calls_for = if ends_sentence(&word.text) {
+    let calls_for = if word.ends_sentence {
         0.0
-    } else if ends_clause(&word.text) {
+    } else if sentence::ends_clause(&word.text) {
         0.3
     } else {
         1.0
@@ -209,9 +221,9 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
         let last = i + 1 == tokens.len();
         let pause = times.get(i + 1).map_or(0.0, |next| next.0 - times[i].1);
         let long = times[i].1 - times[first].0 > LONG_SEGMENT_SECS;
-        let cut = ends_sentence(&token.text)
+        let cut = token.ends_sentence
             || pause >= SEGMENT_PAUSE_SECS
-            || long && (ends_clause(&token.text) || pause >= MIN_PAUSE_SECS);
+            || long && (sentence::ends_clause(&token.text) || pause >= MIN_PAUSE_SECS);
         if !last && !cut {
             continue;
         }
@@ -223,7 +235,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
                 start: *start,
                 end: *end,
                 word: token.text.trim().to_owned(),
-                probability: token.p_sum / token.pieces.max(1.0),
+                probability: token.p_sum / token.pieces.max(f64::MIN_POSITIVE),
             })
             .collect();
         let pieces: f64 = group.iter().map(|token| token.pieces).sum();
@@ -232,7 +244,8 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
             end: times[i].1,
             text: group.iter().map(|token| token.text.as_str()).collect::<String>().trim().to_owned(),
             words,
-            avg_logprob: group.iter().map(|token| token.log_sum).sum::<f64>() / pieces.max(1.0),
+            unwritten_words: Vec::new(),
+            avg_logprob: group.iter().map(|token| token.log_sum).sum::<f64>() / pieces.max(f64::MIN_POSITIVE),
             no_speech_prob,
             channel,
         });
@@ -256,7 +269,7 @@ mod tests {
 
     fn text(words: &str) -> WindowText {
         let pieces = words.split(' ').map(|w| Piece { text: format!(" {w}"), p: 0.5 }).collect();
-        WindowText { pieces, ..Default::default() }
+        WindowText { pieces, language: "en".to_owned(), ..Default::default() }
     }
 
     #[test]
@@ -280,12 +293,37 @@ mod tests {
     }
 
     #[test]
-    fn a_script_without_spaces_is_placed_by_character() {
-        let pieces = ["你好", "世界", "。"].map(|t| Piece { text: t.into(), p: 0.9 }).to_vec();
+    fn a_script_without_spaces_is_placed_by_word() {
+        let pieces = ["你", "好世", "界", "。"].map(|t| Piece { text: t.into(), p: 0.9 }).to_vec();
         let segments = place(&window(&[(0.0, 2.0)]), &WindowText { pieces, ..Default::default() });
         assert_eq!(segments.len(), 1);
         assert_eq!(segments[0].text, "你好世界。");
-        assert_eq!(segments[0].words.len(), 2);
+        let words: Vec<_> = segments[0].words.iter().map(|word| word.word.as_str()).collect();
+        assert_eq!(words, ["你好", "世界。"]);
+        assert!(segments[0].words.iter().all(|word| (word.probability - 0.9).abs() < 1e-6));
+    }
+
+    #[test]
+    fn abbreviations_stay_in_their_sentence() {
+        let said = "Mr. Smith met Dr. Jones at 5 p.m. in the U.S. Senate. It cost $3.50, i.e. 3,000.00 EUR. Visit \
+                    www.example.com or mail a.b@example.com.";
+        let segments = place(&window(&[(0.0, 9.0)]), &text(said));
+        let texts: Vec<_> = segments.iter().map(|segment| segment.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "Mr. Smith met Dr. Jones at 5 p.m. in the U.S. Senate.",
+                "It cost $3.50, i.e. 3,000.00 EUR.",
+                "Visit www.example.com or mail a.b@example.com."
+            ]
+        );
+    }
+
+    #[test]
+    fn a_part_of_the_text_has_its_time() {
+        let said = text("One two. Three four.");
+        let (start, end) = time_of(&window(&[(1.0, 2.0), (5.0, 6.0)]), &said, &(9..14));
+        assert!(start >= 5.0 && end < 6.0, "{start} {end}");
     }
 
     #[test]

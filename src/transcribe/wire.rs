@@ -39,7 +39,7 @@ pub struct WindowOptions {
     pub prompt: Option<String>,
     /// Beam width; 0 or 1 is greedy.
     pub beam_size: u8,
-    /// Second look at a doubtful window: other parameters, slower.
+    /// Another reading of a doubtful window: drawn at random, by a generator that the window's samples seed, and slower.
     pub careful: bool,
 }
 

@@ -177,36 +177,7 @@ fn push_word(items: &mut Vec<Item>, word: &Word, segment: &Segment) {
 
 /// Marks that close a word or sentence. An apostrophe is none: it belongs to words.
 fn is_punctuation(c: char) -> bool {
-    matches!(
-        c,
-        '.' | ','
-            | '?'
-            | '!'
-            | ';'
-            | ':'
-            | '…'
-            | '"'
-            | '”'
-            | ')'
-            | ']'
-            | '»'
-            | '。'
-            | '，'
-            | '、'
-            | '？'
-            | '！'
-            | '；'
-            | '：'
-            | '」'
-            | '』'
-            | '）'
-            | '؟'
-            | '،'
-            | '।'
-            | '–'
-            | '—'
-            | '♪'
-    )
+    ".,?!;:…\"”)]»。，、？！；：」』）؟،۔।។။–—♪".contains(c)
 }
 
 /// The items again by channel, in the order of the channels' labels; `None` where no segment with a word has a channel.

@@ -47,7 +47,15 @@ fn damaged() -> Warning {
 
 /// A segment without words.
 pub fn segment(start: f64, end: f64, text: &str, channel: Option<u16>) -> Segment {
-    Segment { start, end, text: text.to_owned(), words: Vec::new(), avg_logprob: -0.25, no_speech_prob: 0.015, channel }
+    Segment {
+        start,
+        end,
+        text: text.to_owned(),
+        avg_logprob: -0.25,
+        no_speech_prob: 0.015,
+        channel,
+        ..Segment::default()
+    }
 }
 
 /// A whole transcript of the segments.
@@ -82,7 +90,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, segments: Vec<Se
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
         segments,
-        quality: Quality { windows: 1, windows_dropped: 0, windows_retried: 0, confidence: 0.8765 },
+        quality: Quality { windows: 1, confidence: 0.8765, ..Quality::default() },
         warnings: Vec::new(),
         timings: Timings { fetch: 0.1, decode: 0.2, transcribe: 0.3, total: 0.6 },
         worker: WorkerRef { version: "0.1.0".to_owned(), instance: "i-0abc".to_owned() },

@@ -1,6 +1,7 @@
 //! `transcript.txt`: paragraphs for people, one a line, an empty line between them.
 
-use super::{Segment, Transcript, words};
+use super::{Segment, Transcript};
+use crate::script::{line, sentence};
 
 /// Seconds of silence that end a paragraph.
 const PAUSE_SECS: f64 = 2.0;
@@ -10,7 +11,7 @@ const LONG_PARAGRAPH_CHARS: usize = 800;
 
 /// The segments' texts on one line: `Transcript::text`.
 pub fn join(segments: &[Segment]) -> String {
-    words::join(segments.iter().map(|segment| segment.text.as_str()))
+    line::join(segments.iter().map(|segment| segment.text.as_str()))
 }
 
 /// The paragraphs, each named after its channel where channels are separate; empty when nothing was said.
@@ -33,19 +34,13 @@ fn paragraphs(segments: &[Segment]) -> impl Iterator<Item = &[Segment]> {
     let mut chars = 0;
     segments.chunk_by(move |before, after| {
         chars += before.text.chars().count();
-        let is_long = chars > LONG_PARAGRAPH_CHARS && ends_sentence(&before.text);
+        let is_long = chars > LONG_PARAGRAPH_CHARS && sentence::is_ended(&before.text);
         let together = before.channel == after.channel && after.start - before.end < PAUSE_SECS && !is_long;
         if !together {
             chars = 0;
         }
         together
     })
-}
-
-/// Whether the text ends like a sentence, closing quotes aside.
-pub fn ends_sentence(text: &str) -> bool {
-    text.trim_end_matches(['"', '”', '’', '\'', ')', '」', '』', '»'])
-        .ends_with(['.', '!', '?', '…', '。', '！', '？', '؟', '।'])
 }
 
 #[cfg(test)]

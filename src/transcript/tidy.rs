@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Segment, Word};
+use super::{Dropped, Segment, Word};
 
 /// Stands for the logarithm of a probability of nothing: two in a thousand million.
 const LEAST_LOGPROB: f64 = -20.0;
@@ -65,6 +65,16 @@ fn part(segments: &mut [Segment]) {
     }
 }
 
+/// Brings what was dropped within the audio, in milliseconds.
+pub fn tidy_dropped(dropped: &mut Vec<Dropped>, duration: f64) {
+    for Dropped { start, end, text, .. } in dropped.iter_mut() {
+        *text = one_line(text);
+        *start = clamp(*start, 0.0, duration);
+        *end = clamp(*end, *start, duration);
+    }
+    dropped.retain(|dropped| !dropped.text.is_empty());
+}
+
 fn tidy_words(segment: &mut Segment) {
     segment.words.retain_mut(|word| {
         word.word = one_line(&word.word);
@@ -120,6 +130,7 @@ pub(super) mod tests {
                 });
                 Segment {
                     words: words.collect(),
+                    unwritten_words: Vec::new(),
                     start,
                     end: if random.bool() { start + 3.0 * random.f64() } else { time(random) },
                     text: random.choice(texts).unwrap_or_default().to_owned(),

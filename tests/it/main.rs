@@ -20,6 +20,7 @@ mod network;
 mod poison;
 mod resume;
 mod storm;
+mod words;
 // what the others stand on
 #[path = "../sim/conformance.rs"]
 mod conformance;

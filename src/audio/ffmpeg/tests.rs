@@ -61,6 +61,14 @@ fn a_format_without_a_built_in_decoder_is_read_where_ffmpeg_is_installed() {
 }
 
 #[test]
+fn an_error_names_the_file_and_not_where_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = script(&folder, r#"while [ "$1" != -i ]; do shift; done; echo "$2: Invalid data" >&2; exit 1"#);
+    let Err(Fault::Permanent(problem)) = read(&program, b"no audio").0 else { unreachable!("it is no audio") };
+    assert!(problem.message.ends_with("user/talk.au: Invalid data"), "{}", problem.message);
+}
+
+#[test]
 fn a_playlist_is_not_followed() {
     let Some(program) = installed() else { return };
     let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.mp3");

@@ -38,6 +38,8 @@ pub struct Packer {
     /// Where the next frame lies in the source.
     position: u64,
     in_speech: bool,
+    /// The window begins inside a run that was cut through: it holds speech, however little.
+    goes_on: bool,
     /// The first part of the pause that is going on, and the last part of the rest of it.
     pause_head: Vec<f32>,
     pause_tail: VecDeque<f32>,
@@ -51,6 +53,7 @@ impl Packer {
             spans: Vec::new(),
             position,
             in_speech: false,
+            goes_on: false,
             pause_head: Vec::new(),
             pause_tail: VecDeque::new(),
         }
@@ -80,7 +83,8 @@ impl Packer {
     pub fn finish(&mut self, out: &mut Vec<Speech>) {
         let room = WINDOW_SAMPLES.saturating_sub(self.pcm.len()).min(MARGIN_SAMPLES);
         self.pcm.extend(self.pause_head.drain(..).chain(self.pause_tail.drain(..)).take(room));
-        emit(std::mem::take(&mut self.pcm), std::mem::take(&mut self.spans), out);
+        let (pcm, spans) = (std::mem::take(&mut self.pcm), std::mem::take(&mut self.spans));
+        self.emit(pcm, spans, out);
     }
 
     fn pause(&mut self, frame: &[f32]) {
@@ -109,12 +113,14 @@ impl Packer {
         self.pcm.truncate(end);
         let mut before = Vec::new();
         let mut after = Vec::new();
+        let mut cut_through = false;
         for span in self.spans.drain(..) {
             let left = end.saturating_sub(span.window_start).min(span.len);
             if left > 0 {
                 before.push(Span { len: left, ..span });
             }
             if left < span.len {
+                cut_through |= left > 0;
                 after.push(Span {
                     window_start: (span.window_start + left).saturating_sub(begin),
                     source_start: span.source_start + left as u64,
@@ -122,7 +128,9 @@ impl Packer {
                 });
             }
         }
-        emit(std::mem::replace(&mut self.pcm, rest), before, out);
+        let pcm = std::mem::replace(&mut self.pcm, rest);
+        self.emit(pcm, before, out);
+        self.goes_on = cut_through;
         self.spans = after;
         if self.spans.is_empty() {
             self.pcm.clear();
@@ -154,12 +162,40 @@ impl Packer {
         let quietest = sums.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(step, _)| step);
         QUIET_FROM + quietest * hop + QUIET_SAMPLES / 2
     }
+
+    /// A window, unless all it holds is a click.
+    fn emit(&mut self, pcm: Vec<f32>, spans: Vec<Span>, out: &mut Vec<Speech>) {
+        let voiced: usize = spans.iter().map(|span| span.len.saturating_sub(WIDENED_SAMPLES)).sum();
+        if voiced >= LEAST_VOICED_SAMPLES || self.goes_on && !spans.is_empty() {
+            out.push(Speech { pcm, spans });
+        }
+        self.goes_on = false;
+    }
 }
 
-/// A window, unless all it holds is a click.
-fn emit(pcm: Vec<f32>, spans: Vec<Span>, out: &mut Vec<Speech>) {
-    let voiced: usize = spans.iter().map(|span| span.len.saturating_sub(WIDENED_SAMPLES)).sum();
-    if voiced >= LEAST_VOICED_SAMPLES {
-        out.push(Speech { pcm, spans });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_run_that_was_cut_through_is_heard_however_short() {
+        // a second before the longest window's end the speaker falls silent for 0.1 s, without a pause
+        let (quiet_from, quiet_to) = (WINDOW_SAMPLES - 2_000, WINDOW_SAMPLES - 400);
+        let frames = WINDOW_SAMPLES / FRAME_SAMPLES + 2;
+        let mut packer = Packer::new(0);
+        let mut out = Vec::new();
+        for frame in 0..frames {
+            let loud = |i: usize| if (quiet_from..quiet_to).contains(&(frame * FRAME_SAMPLES + i)) { 0.0 } else { 0.5 };
+            packer.push(&std::array::from_fn::<f32, FRAME_SAMPLES, _>(loud), true, &mut out);
+        }
+        packer.finish(&mut out);
+        let heard: usize = out.iter().flat_map(|window| &window.spans).map(|span| span.len).sum();
+        assert_eq!((out.len(), heard), (2, frames * FRAME_SAMPLES));
+
+        let mut click = Packer::new(0);
+        let mut out = Vec::new();
+        click.push(&[0.5; FRAME_SAMPLES], true, &mut out);
+        click.finish(&mut out);
+        assert!(out.is_empty());
     }
 }

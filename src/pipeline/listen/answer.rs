@@ -1,5 +1,6 @@
 //! One window: asked of the engine and judged by the guards, or answered from what an earlier run has saved.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -8,9 +9,10 @@ use super::parts;
 use crate::audio::{SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::{FinishedWindow, shape};
 use crate::fault::Fault;
-use crate::transcribe::guard::{self, Verdict};
+use crate::transcribe::guard::{self, Look, SecondLook};
 use crate::transcribe::wire::{WindowOptions, WindowText};
 use crate::transcribe::{Session, placement};
+use crate::transcript::{DropReason, Dropped};
 
 /// Listening to parts is believed when it hears so much more, a tenth: less is other spellings of the same.
 const MORE_BY: u32 = 10;
@@ -29,8 +31,10 @@ pub struct Answer {
     pub text: WindowText,
     /// How much was heard before any listening to parts, as [`placement::letters`] counts it.
     pub letters: u32,
-    /// The guards dropped its text.
-    pub dropped: bool,
+    /// The guards dropped its text, all of it.
+    pub is_dropped: bool,
+    /// What they dropped.
+    pub dropped: Vec<Dropped>,
     /// It was looked at twice.
     pub retried: bool,
     /// It comes from an earlier run.
@@ -43,14 +47,14 @@ impl Answer {
         if shape(&window) != saved.shape {
             return Err(window);
         }
-        let FinishedWindow { text, letters, dropped, retried, .. } = saved;
-        Ok(Self { text, letters, dropped, retried, saved: true, ..Self::to_be(window) })
+        let FinishedWindow { text, letters, is_dropped, dropped, retried, .. } = saved;
+        Ok(Self { text, letters, is_dropped, dropped, retried, saved: true, ..Self::to_be(window) })
     }
 
     /// As it is saved.
     pub fn into_finished(self) -> FinishedWindow {
-        let Self { window, shape, text, letters, dropped, retried, .. } = self;
-        FinishedWindow { index: window.index, shape, text, letters, dropped, retried }
+        let Self { window, shape, text, letters, is_dropped, dropped, retried, .. } = self;
+        FinishedWindow { index: window.index, shape, text, letters, is_dropped, dropped, retried }
     }
 
     /// Seconds of voice.
@@ -64,7 +68,8 @@ impl Answer {
         let pcm = Arc::new(std::mem::take(&mut window.pcm));
         let secs = pcm.len() as f64 / f64::from(SAMPLE_RATE_HZ);
         let text = WindowText::default();
-        Self { window, pcm, shape, secs, text, letters: 0, dropped: false, retried: false, saved: false }
+        let (letters, is_dropped, dropped) = (0, false, Vec::new());
+        Self { window, pcm, shape, secs, text, letters, is_dropped, dropped, retried: false, saved: false }
     }
 }
 
@@ -80,20 +85,54 @@ pub fn ask(
     let answer = Answer::to_be(window);
     let first_look = session.submit(answer.pcm.clone(), options.clone());
     async move {
-        let mut text = first_look.await?;
-        let mut verdict = guard::judge(&text, answer.speech_secs(), false);
-        let retried = verdict == Verdict::Retry;
-        if retried {
-            text = session.submit(answer.pcm.clone(), WindowOptions { careful: true, ..options }).await?;
-            verdict = guard::judge(&text, answer.speech_secs(), true);
+        let mut look = Look::at(&answer.window, first_look.await?);
+        let doubt = guard::doubt(&look.text, answer.speech_secs(), options.prompt.as_deref());
+        if let Some(reason) = doubt {
+            let second = listen_again(&session, &answer, &look.text, reason, options).await?;
+            look = guard::settle(&answer.window, look, reason, second, answer.speech_secs());
         }
-        let dropped = verdict == Verdict::Drop;
-        if dropped {
-            text.pieces.clear();
-        }
-        let text = guard::clean(text);
-        Ok(Answer { letters: placement::letters(&text.pieces), text, dropped, retried, ..answer })
+        let Look { text, dropped } = look;
+        let letters = placement::letters(&text.pieces);
+        let is_dropped = letters == 0 && !dropped.is_empty();
+        Ok(Answer { letters, text, is_dropped, dropped, retried: doubt.is_some(), ..answer })
     }
+}
+
+/// The window heard in another way: its parts between pauses, or where there is no pause, another reading of it all.
+async fn listen_again(
+    session: &Session,
+    answer: &Answer,
+    first: &WindowText,
+    reason: DropReason,
+    options: WindowOptions,
+) -> Result<SecondLook, Fault> {
+    let parts = parts::cut(&answer.window.spans, answer.pcm.len());
+    // what may be the prompt come back must come without it
+    let prompt = options.prompt.filter(|_| reason != DropReason::Prompt);
+    let options = WindowOptions { careful: parts.len() < 2, prompt: prompt.clone(), ..options };
+    let looks = listen_to(session, answer, first, &parts, options).await?;
+    let is_sound = |(text, secs): &&(WindowText, f64)| guard::is_sound(text, *secs, prompt.as_deref());
+    let sound = guard::join(first, looks.iter().filter(is_sound).map(|(text, _)| text.clone()));
+    Ok(SecondLook { sound, heard: guard::join(first, looks.into_iter().map(|(text, _)| text)) })
+}
+
+/// What is heard in each part of a window, in the language that the window was heard in, and the part's seconds.
+async fn listen_to(
+    session: &Session,
+    answer: &Answer,
+    first: &WindowText,
+    parts: &[Range<usize>],
+    options: WindowOptions,
+) -> Result<Vec<(WindowText, f64)>, Fault> {
+    let language = Some(first.language.clone()).filter(|code| !code.is_empty());
+    let options = WindowOptions { language, ..options };
+    let looks = parts.iter().map(|part| {
+        let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();
+        session.submit(Arc::new(pcm), options.clone())
+    });
+    let heard = try_join_all(looks.collect::<Vec<_>>()).await?;
+    let secs = parts.iter().map(|part| part.len() as f64 / f64::from(SAMPLE_RATE_HZ));
+    Ok(heard.into_iter().zip(secs).collect())
 }
 
 /// Listens again, to the parts between the window's pauses, and takes what is heard there when it is more.
@@ -105,18 +144,19 @@ pub async fn listen_to_parts(session: Arc<Session>, answer: Answer, options: Win
     if parts.len() < 2 {
         return Ok(answer);
     }
-    let options = WindowOptions { language: Some(answer.text.language.clone()), ..options };
-    let looks = parts.iter().map(|part| {
-        let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();
-        session.submit(Arc::new(pcm), options.clone())
-    });
-    let heard = try_join_all(looks.collect::<Vec<_>>()).await?;
-    let sound = parts.iter().zip(heard).filter_map(|(part, text)| {
-        let secs = part.len() as f64 / f64::from(SAMPLE_RATE_HZ);
-        // what is doubtful by itself is no proof that something was lost
-        (guard::judge(&text, secs, false) == Verdict::Keep).then(|| guard::clean(text))
-    });
-    let text = guard::join(answer.text.clone(), sound);
+    let prompt = options.prompt.clone();
+    let heard = listen_to(&session, &answer, &answer.text, &parts, options).await?;
+    // what is doubtful by itself is no proof that something was lost, nor is a guess where nothing was heard before
+    let believed = |text: &WindowText| answer.letters > 0 || guard::is_sure(text);
+    let is_sound = |text: &WindowText, secs| believed(text) && guard::is_sound(text, secs, prompt.as_deref());
+    let sound = heard.into_iter().filter(|(text, secs)| is_sound(text, *secs));
+    let joined = guard::join(&answer.text, sound.map(|(text, _)| text));
+    let Look { text, dropped } = Look::at(&answer.window, joined);
     let more = placement::letters(&text.pieces) > answer.letters + answer.letters / MORE_BY;
-    Ok(Answer { retried: true, text: if more { text } else { answer.text }, ..answer })
+    let answer = Answer { retried: true, ..answer };
+    if !more {
+        return Ok(answer);
+    }
+    let dropped = answer.dropped.into_iter().chain(dropped).collect();
+    Ok(Answer { text, dropped, is_dropped: false, ..answer })
 }

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::transcript::{Segment, Transcript, Word, text, words};
+use crate::script::{line, sentence};
+use crate::transcript::{Segment, Transcript, Word, words};
 
 /// Columns of a line; what broadcasters allow.
 const LINE_COLUMNS: usize = 42;
@@ -33,34 +34,38 @@ pub struct Cue {
 /// The transcript's cues in order. Where channels are separate, each segment's first cue names its channel, and a cue
 /// ends when another channel's begins. A cue is only dropped where more of them meet than there are milliseconds.
 pub fn cues(transcript: &Transcript) -> Vec<Cue> {
-    let mut cues: Vec<Cue> = transcript.segments.iter().flat_map(|segment| Layout::of(segment).cues()).collect();
+    let language = transcript.language.as_ref().map_or("", |language| language.code.as_str());
+    let cues = transcript.segments.iter().flat_map(|segment| Layout::of(segment, language).cues());
+    let mut cues: Vec<Cue> = cues.collect();
     cues.sort_by_key(|cue| cue.start_ms);
     timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64)
 }
 
-/// A segment's words, and the columns they take when all of them stand on one line.
+/// A segment's words, the columns they take when all of them stand on one line, and where sentences end.
 struct Layout {
     words: Vec<Word>,
     columns: Vec<Range<usize>>,
+    ends_sentence: Vec<bool>,
 }
 
 impl Layout {
-    fn of(segment: &Segment) -> Self {
+    fn of(segment: &Segment, language: &str) -> Self {
         let mut all = words::timed(segment);
+        let mut text = segment.text.clone();
         if let Some(channel) = segment.channel {
             let label = format!("Channel {channel}:");
+            text = format!("{label} {text}");
             all.insert(0, Word { start: segment.start, end: segment.start, word: label, probability: 1.0 });
         }
         let words: Vec<Word> = all.into_iter().flat_map(|word| words::pieces(word, LINE_COLUMNS)).collect();
+        let texts: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
         let mut columns: Vec<Range<usize>> = Vec::with_capacity(words.len());
-        let mut before: Option<&Word> = None;
-        for word in &words {
-            let end = columns.last().map_or(0, |range| range.end);
-            let start = end + before.map_or(0, |before| words::gap(&before.word, &word.word));
-            columns.push(start..start + words::width(&word.word));
-            before = Some(word);
+        for (word, space) in texts.iter().zip(line::spaces(&text, texts.iter().copied())) {
+            let start = columns.last().map_or(0, |range| range.end) + usize::from(space);
+            columns.push(start..start + line::width(word));
         }
-        Self { words, columns }
+        let ends_sentence = sentence::ends(&texts, language);
+        Self { words, columns, ends_sentence }
     }
 
     fn cues(self) -> Vec<Cue> {
@@ -85,7 +90,16 @@ impl Layout {
     }
 
     fn line(&self, range: Range<usize>) -> String {
-        words::join(self.words.get(range).unwrap_or_default().iter().map(|word| word.word.as_str()))
+        let mut line = String::new();
+        for at in range {
+            let (Some(word), Some(columns)) = (self.words.get(at), self.columns.get(at)) else { break };
+            let before = at.checked_sub(1).and_then(|before| self.columns.get(before)).map_or(0, |columns| columns.end);
+            if columns.start > before && !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word.word);
+        }
+        line
     }
 
     /// The cue that starts with word `from` ends before the word returned: after punctuation if it can, else so that
@@ -131,9 +145,10 @@ impl Layout {
 
     /// How good it is to break after the word before `at`.
     fn punctuation(&self, at: usize) -> f64 {
-        match at.checked_sub(1).and_then(|last| self.words.get(last)) {
-            Some(word) if text::ends_sentence(&word.word) => 0.6,
-            Some(word) if word.word.ends_with([',', ';', ':', '、', '，', '；', '：', '—']) => 0.35,
+        let Some(last) = at.checked_sub(1) else { return 0.0 };
+        match self.words.get(last) {
+            Some(_) if self.ends_sentence.get(last) == Some(&true) => 0.6,
+            Some(word) if sentence::ends_clause(&word.word) => 0.35,
             _ => 0.0,
         }
     }

@@ -1,6 +1,7 @@
 //! The promises of cues, also for segments as bad as they come.
 
 use super::*;
+use crate::script::word;
 use crate::transcript::samples::{segment, transcript};
 use crate::transcript::tidy::{tests::wild_segments, tidy};
 
@@ -10,13 +11,13 @@ fn assert_readable(cues: &[Cue], audio_ms: u64, what: &str) {
         assert!(from <= cue.start_ms && cue.start_ms < cue.end_ms && cue.end_ms <= audio_ms, "{what}: {cue:?}");
         assert!(cue.end_ms - cue.start_ms <= MAX_MS, "{what}: {cue:?}");
         assert!((1..=2).contains(&cue.lines.len()), "{what}: {cue:?}");
-        assert!(cue.lines.iter().all(|line| !line.is_empty() && words::width(line) <= LINE_COLUMNS), "{what}: {cue:?}");
+        assert!(cue.lines.iter().all(|line| !line.is_empty() && line::width(line) <= LINE_COLUMNS), "{what}: {cue:?}");
         from = cue.end_ms;
     }
 }
 
 fn shown(cues: &[Cue]) -> String {
-    words::join(cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str)))
+    line::join(cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str)))
 }
 
 #[test]
@@ -74,6 +75,26 @@ fn text_without_spaces_is_broken_between_characters() {
     let cues = cues(&transcript(30.0, 1, "zh", vec![segment(0.0, 30.0, &said, None)]));
     assert_readable(&cues, 30_000, "chinese");
     assert_eq!(shown(&cues), said);
+}
+
+#[test]
+fn thai_and_khmer_are_broken_between_words_and_keep_their_spaces() {
+    let khmer = "សួស្តីអ្នកទាំងអស់គ្នាថ្ងៃនេះយើងនឹងនិយាយអំពីការរៀនភាសាខ្មែរដែលជារឿងសំខាន់សម្រាប់មនុស្សគ្រប់គ្នាក្នុងប្រទេសកម្ពុជា";
+    let thai = "ที่นี่ขอบคุณครับ สวัสดีชาวโลกวันนี้อากาศดีมากและเราจะไปเที่ยวทะเลกันกับเพื่อนทุกคน";
+    for said in [khmer, thai] {
+        let cues = cues(&transcript(14.0, 1, "th", vec![segment(0.0, 14.0, said, None)]));
+        assert_readable(&cues, 14_000, said);
+        let lines: Vec<&str> = cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str)).collect();
+        let without_spaces = |text: &str| text.replace(' ', "");
+        assert_eq!(without_spaces(&lines.concat()), without_spaces(said));
+        assert!(lines.len() > 1, "{lines:?}");
+        let mut rest = said;
+        for line in lines {
+            let words = word::split(said);
+            assert!(words.iter().any(|word| line.starts_with(word)) && rest.starts_with(line), "{line:?} of {words:?}");
+            rest = rest.trim_start_matches(line).trim_start();
+        }
+    }
 }
 
 #[test]
