@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use transcription_worker::drain::{Drain, Reason};
 
 use crate::life::lives;
@@ -15,6 +15,8 @@ use crate::world::World;
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
 /// Between two looks for work that is left.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// A worker that was told to stop and still runs after so long never ends.
+const LONGEST_END: Duration = Duration::from_secs(600);
 /// What is still on its way when the last worker has ended arrives within this.
 const AFTERMATH: Duration = Duration::from_secs(180);
 
@@ -68,10 +70,15 @@ async fn live(world: Arc<World>) -> Report {
     };
     world.trace.note("world", format_args!("over"));
     over.begin_gracefully(Reason::Signal("SIGTERM"));
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            world.violated(format!("a worker panicked: {error}"));
+    let end = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                world.violated(format!("a worker panicked: {error}"));
+            }
         }
+    };
+    if timeout(LONGEST_END, end).await.is_err() {
+        world.violated("a worker does not end".to_owned());
     }
     sleep(AFTERMATH).await;
     if lost {
