@@ -154,6 +154,8 @@ impl Killing {
             .env("TRANSCRIPTION_VISIBILITY_SECS", "30")
             .env("TRANSCRIPTION_CHECKPOINT_SECS", "1")
             .env("TRANSCRIPTION_FORMATS", "json,txt,srt,vtt,amazon")
+            // so that every rendition can be made again from the JSON, and compared
+            .env("TRANSCRIPTION_WORD_TIMESTAMPS", "on")
             .env("TRANSCRIPTION_LANES", "1")
             .env("TRANSCRIPTION_SCRATCH_DIR", self.scratch.path())
             .env("TRANSCRIPTION_FFMPEG", self.ffmpeg())
