@@ -3,7 +3,7 @@
 //!
 //! | evidence | verdict |
 //! |---|---|
-//! | a part fails [`SUSPECT_AFTER`] times in a row | suspect, until it works once |
+//! | a part fails three times in a row | suspect, until it works once |
 //! | a part refuses us at a place of our own | suspect; sick, for a person to mend, once it did nothing else for `refusal` |
 //! | a part does nothing but fail for `outage` | sick |
 //! | a part is broken: no engine is left | sick |
