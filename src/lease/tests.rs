@@ -77,6 +77,17 @@ async fn a_refused_receipt_is_a_lost_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_comes_when_its_time_is_up_is_lost_before_anything_is_done() {
+    let queue = MemoryQueue::new(QueueTraits::default());
+    let message = received(&queue).await;
+    let asked_at = Instant::now();
+    sleep(VISIBILITY).await;
+    let lost = CancellationToken::new();
+    let _lease = Lease::hold(queue, message, VISIBILITY, asked_at, lost.clone(), Arc::default());
+    assert!(lost.is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_extension_is_retried_before_the_lease_runs_out() {
     let queue = MemoryQueue::new(QueueTraits::default());
     let message = received(&queue).await;

@@ -91,6 +91,26 @@ async fn one_death_is_never_enough() {
 }
 
 #[tokio::test]
+async fn two_deaths_are_enough_at_the_last_receive_or_the_queue_would_drop_the_job_silently() {
+    let world = world();
+    world.dies(6, 1, 60).await;
+    let at_receive = |receive_count| Delivery { max_receive_count: Some(8), ..delivery(receive_count) };
+    assert_eq!(world.guard.deaths(&at(), &at_receive(7), 60).await, Ok(2), "there is another receive");
+    let fault = world.guard.deaths(&at(), &at_receive(8), 60).await.unwrap_err();
+    assert_eq!(fault.problem().unwrap().code, Code::WorkerCrashed);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_and_no_marker_written_for_a_lease_that_is_lost() {
+    let (world, control) = (world(), Control::default());
+    control.lease_lost.cancel();
+    let run = Run { marker: at(), delivery: &delivery(1), from_window: 0, deaths: 0 };
+    let work = async { unreachable!("the message is another's") };
+    assert_eq!(world.guard.run::<()>(run, &control, work).await, Err(Fault::LeaseLost));
+    assert!(!world.marked().await);
+}
+
+#[tokio::test]
 async fn a_job_sent_anew_starts_anew() {
     let world = world();
     world.dies(2, 1, 0).await;
