@@ -30,7 +30,11 @@ pub struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { turns: Arc::new(watch::Sender::new(0)), steps: Arc::default(), at_work: Arc::new(watch::Sender::new(())) }
+        Self {
+            turns: Arc::new(watch::Sender::new(0)),
+            steps: Arc::default(),
+            at_work: Arc::new(watch::Sender::new(())),
+        }
     }
 }
 
@@ -87,7 +91,8 @@ async fn attend_with(
     let mut at_work = progress.at_work.subscribe();
     let mut ready = false;
     let mut stopping = false;
-    tell(&[NotifyState::Status("starting: the model is loaded, output and bus are tried")]);
+    let status = |ready| status(ready, &counts, &health, &drain);
+    tell(&[NotifyState::Status(&status(ready))]);
     loop {
         tokio::select! {
             biased;
@@ -97,32 +102,33 @@ async fn attend_with(
                     tell(&[NotifyState::Ready]);
                 }
                 ready = true;
-                tell(&[NotifyState::Watchdog, NotifyState::Status(&status(&counts, &health, &drain))]);
+                tell(&[NotifyState::Watchdog, NotifyState::Status(&status(ready))]);
                 sleep(SHORTEST_BEAT).await;
             }
             // as above; a fleet of short jobs is not told one by one
             _ = at_work.changed() => {
-                tell(&[NotifyState::Status(&status(&counts, &health, &drain))]);
+                tell(&[NotifyState::Status(&status(ready))]);
                 sleep(SHORTEST_BEAT).await;
             }
             // as above
-            _ = verdicts.changed() => tell(&[NotifyState::Status(&status(&counts, &health, &drain))]),
+            _ = verdicts.changed() => tell(&[NotifyState::Status(&status(ready))]),
             () = drain.stop().cancelled(), if !stopping => {
                 stopping = true;
-                tell(&[NotifyState::Stopping, NotifyState::Status(&status(&counts, &health, &drain))]);
+                tell(&[NotifyState::Stopping, NotifyState::Status(&status(ready))]);
             }
         }
     }
 }
 
 /// One line for `systemctl status`.
-fn status(counts: &Counts, health: &Health, drain: &Drain) -> String {
+fn status(ready: bool, counts: &Counts, health: &Health, drain: &Drain) -> String {
     let failed = counts.rejected.get() + counts.exhausted.get();
     let at_work = format!("{} at work, {} done, {failed} failed", counts.in_flight.get(), counts.done.get());
     match (health.state(), drain.stopping()) {
         (State::Sick(sickness), _) => format!("sick ({}), {at_work}", sickness.reason),
         (_, Some(stop)) => format!("stopping ({}), {at_work}", stop.reason),
         (State::Suspect(reason), None) => format!("suspect ({reason}), {at_work}"),
+        (State::Well, None) if !ready => "starting: the model is loaded, output and bus are tried".to_owned(),
         (State::Well, None) => at_work,
     }
 }

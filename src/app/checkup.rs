@@ -108,9 +108,7 @@ fn kms(key: Option<&str>, output: &Found) -> Found {
         (Some(key), Err(Trouble::Config(_))) => Err(Trouble::Config(format!(
             "{key}: nothing could be written with it, see output: the role needs kms:GenerateDataKey and kms:Decrypt"
         ))),
-        (Some(key), Err(Trouble::Unavailable(_))) => {
-            Err(Trouble::Unavailable(format!("{key}: not known, see output")))
-        }
+        (Some(key), Err(Trouble::Unavailable(_))) => Err(Trouble::Unavailable(format!("{key}: not known, see output"))),
     }
 }
 

@@ -52,7 +52,8 @@ fn complaint(build: &str, has: &[(&'static str, bool)]) -> Option<String> {
 mod tests {
     use super::*;
 
-    const BUILD: &str = "WHISPER : COREML = 0 | OPENVINO = 0 | CPU : SSE3 = 1 | AVX = 1 | AVX2 = 1 | AVX512 = 1 | LLAMAFILE = 1 | ";
+    const BUILD: &str =
+        "WHISPER : COREML = 0 | OPENVINO = 0 | CPU : SSE3 = 1 | AVX = 1 | AVX2 = 1 | AVX512 = 1 | LLAMAFILE = 1 | ";
 
     #[test]
     fn what_the_kernels_need_and_the_processor_lacks_is_named_with_the_cure() {

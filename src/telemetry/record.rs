@@ -171,13 +171,22 @@ mod tests {
             let _inside = span.enter();
             span.record("job_id", "j-1");
             let (nothing, forever) = (None::<f64>, f64::INFINITY);
-            tracing::info!(audio_secs = 10.999_999_999_999_972, queue_wait_secs = nothing, x = forever, level = 7, "job done");
+            tracing::info!(
+                audio_secs = 10.999_999_999_999_972,
+                queue_wait_secs = nothing,
+                x = forever,
+                level = 7,
+                "job done"
+            );
         });
         let record: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(record["job_id"], "j-1", "{line}");
         assert_eq!((&record["message_id"], &record["receive_count"]), (&Value::from("m-1"), &Value::from(2)));
         assert_eq!((&record["message"], &record["level"]), (&Value::from("job done"), &Value::from("INFO")));
-        assert_eq!((&record["audio_secs"], &record["x"], &record["level_"]), (&Value::from(11.0), &Value::Null, &Value::from(7)));
+        assert_eq!(
+            (&record["audio_secs"], &record["x"], &record["level_"]),
+            (&Value::from(11.0), &Value::Null, &Value::from(7))
+        );
         assert!(record.get("queue_wait_secs").is_none(), "what is not known is not there: {line}");
         assert!(line.starts_with("{\"timestamp\":\"2") && line.ends_with("}\n"), "{line}");
     }

@@ -16,7 +16,7 @@ from machine import UNIT, Machine, wait
 ROOT, DEB, MODEL, MINISTACK = (os.path.abspath(path) for path in sys.argv[1:5])
 JFK = "tests/audio/jfk.flac"
 LONG = f"{ROOT}.long.flac"
-LONG_LOOPS = 80
+LONG_LOOPS = 40
 BEGUN = time.monotonic()
 
 

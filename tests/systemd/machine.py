@@ -53,7 +53,8 @@ class Machine:
     def engine(self):
         """The process id of the daemon's engine."""
         main = self.show("MainPID")
-        found = self.run("cat", f"/proc/{main}/task/{main}/children", check=False).stdout.split()
+        # a child is listed with the thread that made it
+        found = self.run("sh", "-c", f"cat /proc/{main}/task/*/children").stdout.split()
         return found[0] if found else None
 
     def signal(self, name, pid):

@@ -91,7 +91,9 @@ fn clock(skew_secs: i64) -> Found {
         _ => format!("{} s behind AWS's", skew_secs.unsigned_abs()),
     };
     if skew_secs.abs() > MOST_SKEW_SECS {
-        return Err(Trouble::Unavailable(format!("{how}: AWS refuses what is signed so; is chrony or timesyncd running?")));
+        return Err(Trouble::Unavailable(format!(
+            "{how}: AWS refuses what is signed so; is chrony or timesyncd running?"
+        )));
     }
     Ok(how)
 }
@@ -100,7 +102,9 @@ async fn instance() -> String {
     let Some(imds) = Imds::new(None) else {
         return "AWS_EC2_METADATA_DISABLED: no spot notice is looked for".to_owned();
     };
-    imds.instance_id().await.unwrap_or_else(|| "no metadata service: not on EC2, so no spot notice is looked for".to_owned())
+    imds.instance_id()
+        .await
+        .unwrap_or_else(|| "no metadata service: not on EC2, so no spot notice is looked for".to_owned())
 }
 
 /// When AWS sent its answer, and when it came.
@@ -125,7 +129,8 @@ impl Intercept for Date {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let theirs = context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        let theirs =
+            context.response().headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
         if let (Some(theirs), Ok(mut skew)) = (theirs, self.0.lock()) {
             *skew = Some(Timestamp::now().as_second() - theirs.secs());
         }
@@ -141,7 +146,9 @@ mod tests {
     fn a_queue_of_another_region_is_told_with_the_cure() {
         let queue = "https://sqs.eu-west-1.amazonaws.com/123456789012/jobs";
         assert_eq!(region("eu-west-1", queue), Ok("eu-west-1".to_owned()));
-        assert!(matches!(region("us-east-1", queue), Err(Trouble::Config(why)) if why.contains("AWS_REGION=eu-west-1")));
+        assert!(
+            matches!(region("us-east-1", queue), Err(Trouble::Config(why)) if why.contains("AWS_REGION=eu-west-1"))
+        );
         assert_eq!(region_of("https://sqs.cn-north-1.amazonaws.com.cn/1/jobs"), Some("cn-north-1"));
         assert_eq!(region("us-east-1", "http://127.0.0.1:4566/000000000000/jobs"), Ok("us-east-1".to_owned()));
     }

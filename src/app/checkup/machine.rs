@@ -30,7 +30,9 @@ pub fn gpu(wanted: Result<&[u8], String>) -> Found {
 fn gpu_of(wanted: &[u8], driver: Option<String>, devices: &Path) -> Found {
     if wanted.is_empty() {
         return Ok(match driver {
-            Some(driver) => format!("not used: the CPU computes. There is one, driver {driver}: it needs a build with CUDA"),
+            Some(driver) => {
+                format!("not used: the CPU computes. There is one, driver {driver}: it needs a build with CUDA")
+            }
             None => "none is used: the CPU computes".to_owned(),
         });
     }
@@ -133,7 +135,9 @@ mod tests {
             matches!(gpu_of(&[0], driver(), late.path()), Err(Trouble::Unavailable(why)) if why.contains("nvidia-uvm"))
         );
         let one = devices(&["nvidiactl", "nvidia-uvm", "nvidia0"]);
-        assert!(matches!(gpu_of(&[0, 1], driver(), one.path()), Err(Trouble::Unavailable(why)) if why.contains("1 of 2")));
+        assert!(
+            matches!(gpu_of(&[0, 1], driver(), one.path()), Err(Trouble::Unavailable(why)) if why.contains("1 of 2"))
+        );
     }
 
     #[test]
@@ -147,6 +151,8 @@ mod tests {
     fn a_full_scratch_disk_is_told_before_the_first_job_is() {
         let dir = Path::new("/scratch");
         assert_eq!(room(dir, 3 << 29, 1 << 29), Ok("/scratch, 1.5 GiB free".to_owned()));
-        assert!(matches!(room(dir, 1 << 28, 1 << 29), Err(Trouble::Unavailable(why)) if why.contains("0.2 GiB are free")));
+        assert!(
+            matches!(room(dir, 1 << 28, 1 << 29), Err(Trouble::Unavailable(why)) if why.contains("0.2 GiB are free"))
+        );
     }
 }
