@@ -59,7 +59,7 @@ mod tests {
     fn every_switch_of_the_environment_takes_the_words_for_yes_and_no() {
         let is_switch = |arg: &Arg| arg.get_value_parser().type_id() == TypeId::of::<bool>() && arg.get_env().is_some();
         let switches = settings(is_switch);
-        assert_eq!(switches.len(), 3, "{switches:?}");
+        assert_eq!(switches.len(), 4, "{switches:?}");
         for switch in switches {
             let id = switch.get_id().to_string();
             for (word, on) in [

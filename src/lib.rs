@@ -8,6 +8,7 @@ extern crate self as transcription_worker;
 pub mod app;
 pub mod audio;
 pub mod backoff;
+pub mod board;
 pub mod bounded;
 pub mod checkpoint;
 pub mod cli;

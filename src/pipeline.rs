@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::audio::AudioOptions;
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::Fetch;
@@ -23,6 +24,7 @@ use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Request, WorkerRef};
 use crate::watchdog::Progress;
+use news::News;
 use poison::PoisonGuard;
 use steady::{Steady, Whose};
 use work::Work;
@@ -30,6 +32,7 @@ use work::Work;
 pub mod asked;
 pub mod assemble;
 pub mod listen;
+pub mod news;
 pub mod poison;
 pub mod steady;
 mod summary;
@@ -83,6 +86,10 @@ pub struct Pipeline {
     pub allow: AllowList,
     /// Keeps a job from taking one worker down after the other.
     pub poison: PoisonGuard,
+    /// What the bus is told of jobs under way.
+    pub news: News,
+    /// Where jobs under way are seen.
+    pub board: Board,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told how calls to the places went.
@@ -129,7 +136,7 @@ impl Handler for Pipeline {
         }
         for record in refused {
             tracing::error!(code = %record.problem.code, "failed for good: {}", record.problem.message);
-            self.report_unread(&record.identity(&delivery.message_id), &record.problem, control).await?;
+            self.report_unread(&record.identity(&delivery.message_id), delivery, &record.problem, control).await?;
             letters.push(Letter { body: record.body, problem: record.problem });
         }
         Ok(Handled { letters })
@@ -141,14 +148,15 @@ impl Handler for Pipeline {
             Err(fault @ (Fault::Interrupted | Fault::LeaseLost)) => return Err(fault),
             _ => {
                 let identity = message::identify(&delivery.body, &delivery.message_id);
-                return self.report_unread(&identity, problem, control).await;
+                return self.report_unread(&identity, delivery, problem, control).await;
             }
         };
         for job in &jobs {
             self.report_job(job, delivery, problem, control).await?;
         }
         for record in refused {
-            self.report_unread(&record.identity(&delivery.message_id), &record.problem, control).await?;
+            let identity = record.identity(&delivery.message_id);
+            self.report_unread(&identity, delivery, &record.problem, control).await?;
         }
         Ok(())
     }
@@ -187,9 +195,16 @@ impl Pipeline {
     }
 
     /// Reports a message, or a record of one, that is no job.
-    async fn report_unread(&self, identity: &Identity, problem: &Problem, control: &Control) -> Result<(), Fault> {
-        let event = TranscriptionCompleted::failed(identity, problem, self.clock.now());
-        self.steady(control).call(Part::Bus, Whose::Ours, || self.publisher.publish(&event)).await
+    async fn report_unread(
+        &self,
+        identity: &Identity,
+        delivery: &Delivery,
+        problem: &Problem,
+        control: &Control,
+    ) -> Result<(), Fault> {
+        let event = TranscriptionCompleted::failed(identity, problem, self.clock.now()).into();
+        let publish = || self.publisher.publish(&event, delivery.trace.as_deref());
+        self.steady(control).call(Part::Bus, Whose::Ours, publish).await
     }
 
     /// Whether this worker can do the job at all.

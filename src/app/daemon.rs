@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::places::Places;
 use super::proof;
 use crate::backoff::Backoff;
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{DeliveryConfig, PlacesConfig, RunConfig};
 use crate::counts::Counts;
@@ -17,6 +18,7 @@ use crate::fault::Fault;
 use crate::fetch::{Downloader, FetchLimits, Scratch};
 use crate::health::Health;
 use crate::pipeline::Pipeline;
+use crate::pipeline::news::News;
 use crate::pipeline::poison::PoisonGuard;
 use crate::queue::folder::FolderQueue;
 use crate::spot;
@@ -97,6 +99,8 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     let pipeline = Arc::new(Pipeline {
         store: places.store(&place_config),
         allow,
+        news: News { started: place_config.started_events, every_percent: place_config.progress_percent },
+        board: Board::default(),
         poison: PoisonGuard::new(places.objects.clone(), instance.clone(), delivery.poison_guard),
         fetcher: Arc::new(fetcher),
         objects: places.objects,

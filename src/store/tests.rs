@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::job::{Channels, JobOptions};
+use crate::job::{Channels, Echo, JobOptions};
 use crate::objects::{Body, Found, ObjectInfo};
 use crate::transcript::samples;
 
@@ -89,6 +89,7 @@ fn job() -> Job {
         output: None,
         place_is_named: false,
         options: JobOptions::default(),
+        echo: Echo::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use transcription_worker::app::places::Places;
 use transcription_worker::app::proof;
 use transcription_worker::audio::AudioOptions;
 use transcription_worker::backoff::Backoff;
+use transcription_worker::board::Board;
 use transcription_worker::config::PlacesConfig;
 use transcription_worker::counts::Counts;
 use transcription_worker::drain::{Drain, Reason};
@@ -16,6 +17,7 @@ use transcription_worker::health::Health;
 use transcription_worker::job::allow::AllowList;
 use transcription_worker::job::{Channels, Task};
 use transcription_worker::model::Model;
+use transcription_worker::pipeline::news::News;
 use transcription_worker::pipeline::poison::PoisonGuard;
 use transcription_worker::pipeline::{Defaults, Pipeline};
 use transcription_worker::store::Store;
@@ -151,6 +153,8 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         checkpoint_every: plan.checkpoint_every,
         object_grace: OBJECT_GRACE,
         allow: AllowList::default(),
+        news: News { started: true, every_percent: 25 },
+        board: Board::default(),
         poison: PoisonGuard::new(wire.clone(), wire.life.clone(), true),
         worker: WorkerRef { version: "1".to_owned(), instance: wire.life.clone() },
         health: health.clone(),

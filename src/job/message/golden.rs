@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::job::{Channels, Format, JobOptions, Task};
+use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
 const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
 const JOB: &str = "0c9f7a52-6c1e-4d0f-9a55-3d2b1e0f4a77";
@@ -23,6 +23,7 @@ fn job(id: &str, user_id: &str, file_id: &str, bucket: &str, key: &str) -> Job {
         output: None,
         place_is_named: false,
         options: JobOptions::default(),
+        echo: Echo::default(),
     }
 }
 

@@ -99,6 +99,7 @@ async fn a_reason_that_makes_a_dead_letter_too_large_is_shortened() {
         receive_count: 1,
         sent_at_ms: 0,
         group: None,
+        trace: Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned()),
     };
     let reason = Problem { code: Code::BadMessage, message: "x".repeat(2_000) };
     assert_eq!(queue(&small(10_000)).dead_letter(&message, &body, &reason).await, Ok(()));
