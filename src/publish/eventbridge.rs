@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use serde_json::Value;
 
 use super::{Event, Publish, SOURCE};
 use crate::fault::sdk::{by_code, classify};
 use crate::fault::{Code, Fault};
+use crate::letters::process::Bus;
 
 /// One event bus.
 #[derive(Debug)]
@@ -19,6 +21,15 @@ impl EventBridge {
     /// The bus with this name or ARN.
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
         Self { client, bus: bus.into() }
+    }
+
+    async fn put(&self, entry: PutEventsRequestEntry, what: &str) -> Result<(), Fault> {
+        let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(&e, what))?;
+        // a refused entry comes with status 200
+        match answer.failed_entry_count() {
+            0 => Ok(()),
+            _ => Err(refused(answer.entries().first(), what)),
+        }
     }
 }
 
@@ -48,12 +59,16 @@ impl Publish for EventBridge {
             .detail(detail)
             .set_trace_header(trace.filter(|trace| is_trace(trace)).map(str::to_owned))
             .build();
-        let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(&e, &what))?;
-        // a refused entry comes with status 200
-        match answer.failed_entry_count() {
-            0 => Ok(()),
-            _ => Err(refused(answer.entries().first(), &what)),
-        }
+        self.put(entry, &what).await
+    }
+}
+
+#[async_trait]
+impl Bus for EventBridge {
+    async fn forward(&self, source: &str, detail_type: &str, detail: &Value) -> Result<(), Fault> {
+        let what = format!("publish {detail_type} of {source} again on bus {}", self.bus);
+        let entry = PutEventsRequestEntry::builder().event_bus_name(&self.bus).source(source).detail_type(detail_type);
+        self.put(entry.detail(detail.to_string()).build(), &what).await
     }
 }
 
