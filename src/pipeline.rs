@@ -16,9 +16,10 @@ use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Format, Job, JobOptions};
+use crate::metrics::{JobFailed, Metrics};
 use crate::model::Model;
 use crate::objects::Objects;
-use crate::publish::{Publish, TranscriptionCompleted};
+use crate::publish::{EventError, Publish, TranscriptionCompleted};
 use crate::store::Store;
 use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
@@ -90,6 +91,8 @@ pub struct Pipeline {
     pub news: News,
     /// Where jobs under way are seen.
     pub board: Board,
+    /// What is measured.
+    pub metrics: Metrics,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told how calls to the places went.
@@ -130,12 +133,10 @@ impl Handler for Pipeline {
         }
         let mut letters = Vec::new();
         for (job, problem) in failed {
-            tracing::error!(job_id = %job.id, code = %problem.code, "failed for good: {}", problem.message);
             self.report_job(job, delivery, &problem, control).await?;
             letters.push(Letter { body: message::single(job), problem });
         }
         for record in refused {
-            tracing::error!(code = %record.problem.code, "failed for good: {}", record.problem.message);
             self.report_unread(&record.identity(&delivery.message_id), delivery, &record.problem, control).await?;
             letters.push(Letter { body: record.body, problem: record.problem });
         }
@@ -202,9 +203,21 @@ impl Pipeline {
         problem: &Problem,
         control: &Control,
     ) -> Result<(), Fault> {
-        let event = TranscriptionCompleted::failed(identity, problem, self.clock.now()).into();
+        let failed = TranscriptionCompleted::failed(identity, problem, self.clock.now());
+        let event = failed.clone().into();
         let publish = || self.publisher.publish(&event, delivery.trace.as_deref());
-        self.steady(control).call(Part::Bus, Whose::Ours, publish).await
+        self.steady(control).call(Part::Bus, Whose::Ours, publish).await?;
+        self.has_failed(&failed, delivery);
+        Ok(())
+    }
+
+    /// A job failed for good, and its consumers were told.
+    fn has_failed(&self, event: &TranscriptionCompleted, delivery: &Delivery) {
+        let Some(EventError { code, message }) = &event.error else { return };
+        let problem = Problem { code: *code, message: message.clone() };
+        self.board.failed(self.clock.now(), &event.job_id, &problem);
+        let receive_count = delivery.receive_count;
+        self.metrics.job_failed(&JobFailed { job_id: &event.job_id, code: *code, reason: message, receive_count });
     }
 
     /// Whether this worker can do the job at all.

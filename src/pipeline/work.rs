@@ -71,7 +71,13 @@ impl<'a> Work<'a> {
                 Standing::Done(transcript, etag) => self.repeat(&transcript, &etag).await,
                 Standing::Open(_) => Err(Fault::Permanent(problem)),
             },
-            done => done,
+            Err(fault) => {
+                if let Fault::Transient(problem) | Fault::Unable(problem) = &fault {
+                    self.pipeline.board.failed(self.pipeline.clock.now(), &self.job.id, problem);
+                }
+                Err(fault)
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -106,7 +112,7 @@ impl<'a> Work<'a> {
         if let Some(keeper) = keeper {
             keeper.remove(self.control).await;
         }
-        summary::tell(&transcript, resumed, self.delivery, &self.pipeline.clock, self.begun.elapsed().as_secs_f64());
+        summary::tell(self.pipeline, &transcript, resumed, self.delivery, self.begun.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -123,8 +129,24 @@ impl<'a> Work<'a> {
                 self.publish(&transcript, self.plan.location(), secs).await
             }
             // where nothing can be read, nothing of ours was written
-            Ok(_) | Err(Fault::Permanent(_) | Fault::Unable(_)) => self.send(failed).await,
+            Ok(_) | Err(Fault::Permanent(_) | Fault::Unable(_)) => {
+                let code = failed.error.as_ref().map(|error| error.code);
+                self.send(failed.clone()).await?;
+                self.pipeline.has_failed(&failed, self.delivery);
+                self.forget(code).await;
+                Ok(())
+            }
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// What was heard of a job that is at its end goes once that was said; of one that somebody may send again, as it is,
+    /// it stays.
+    async fn forget(&self, code: Option<Code>) {
+        let Pipeline { objects, checkpoint_every, .. } = self.pipeline;
+        let may_go_on = matches!(code, Some(Code::RetriesExhausted | Code::WorkerCrashed));
+        if checkpoint_every.is_some() && !may_go_on {
+            keeper::remove(&**objects, &checkpoint::location(&self.plan.json, &self.job.id)).await;
         }
     }
 
@@ -282,13 +304,12 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What was heard is not lost with the attempt, unless the job is at its end.
+    /// What was heard is not lost with the attempt. Of a job that is at its end it stays as it is until that was reported.
     async fn hand_over(&self, keeper: Option<&mut Keeper>, fault: &Fault) {
         let Some(keeper) = keeper else { return };
         match fault {
             Fault::Interrupted | Fault::Transient(_) | Fault::Unable(_) => keeper.hand_over(self.control).await,
-            Fault::Permanent(_) => keeper.remove(self.control).await,
-            Fault::LeaseLost => {}
+            Fault::Permanent(_) | Fault::LeaseLost => {}
         }
     }
 
