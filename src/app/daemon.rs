@@ -83,6 +83,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     background.spawn(status.clone().tell_each_minute());
     if let Some(address) = watch.http.0 {
         let listener = http::open(address).await.map_err(Trouble::Unavailable)?;
+        let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "status is served");
         background.spawn(http::serve(listener, status.clone()));
     }

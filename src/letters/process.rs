@@ -6,7 +6,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -115,7 +114,8 @@ impl Processor {
     async fn keep(&self, dead: &DeadLetter, letter: &Letter, now: Timestamp) -> Result<Location, Fault> {
         let sent = Timestamp::from_millisecond(dead.sent_at_ms).unwrap_or(now);
         let sent = if dead.sent_at_ms == 0 { now } else { sent };
-        let day = sent.to_zoned(TimeZone::UTC).date();
+        // RFC 3339 in UTC begins with the day
+        let day: String = sent.to_string().chars().take(10).collect();
         let (class, id) = (ids::key_part(&letter.class), short(&letter.id));
         let at = self.below(&format!("failed-events/{day}/{class}/{id}-{}.json", ids::key_part(&dead.id)));
         let document = json!({

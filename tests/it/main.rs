@@ -15,11 +15,13 @@ mod crash_matrix;
 mod engine;
 mod fairness;
 mod faults;
+mod group;
 mod interruptions;
 mod many_jobs;
 mod network;
 mod poison;
 mod resume;
+mod status;
 mod storm;
 mod words;
 // what the others stand on

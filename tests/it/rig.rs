@@ -297,7 +297,12 @@ pub fn wav(samples: &[i16]) -> Vec<u8> {
 
 /// Fails unless `value` is valid against a schema of `schemas/`.
 pub fn assert_valid(schema: &str, value: &Value) {
-    let text = std::fs::read_to_string(repository().join("schemas").join(schema)).unwrap();
+    assert_matches_file(&format!("schemas/{schema}"), value);
+}
+
+/// Fails unless `value` is valid against the schema in a file of the repository.
+pub fn assert_matches_file(schema: &str, value: &Value) {
+    let text = std::fs::read_to_string(repository().join(schema)).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
     let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "not valid against {schema}: {errors:?}\n{value:#}");
