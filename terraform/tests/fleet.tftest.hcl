@@ -147,13 +147,13 @@ run "instances_may_what_is_told_to_their_own_group" {
     error_message = "these four, to this group"
   }
   assert {
-    condition = { for name, value in output.worker_env : name => value if can(regex("GROUP|HOOK|SCALE_IN|IDLE", name)) } == tomap({
+    condition = { for name, value in output.worker_env : name => value if can(regex("GROUP|HOOK|SCALE_IN|IDLE", name)) } == {
       TRANSCRIPTION_SCALING_GROUP       = "transcription-workers"
       TRANSCRIPTION_LIFECYCLE_HOOK      = "drain"
       TRANSCRIPTION_SCALE_IN_PROTECTION = "on"
       TRANSCRIPTION_IDLE_TERMINATES     = "on"
       TRANSCRIPTION_IDLE_MINUTES        = "15"
-    })
+    }
     error_message = "and are set to do it: ${jsonencode(output.worker_env)}"
   }
 }
