@@ -42,7 +42,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// After a failed accept: the process is out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The page is ours alone: nothing from elsewhere, no scripts, in nobody's frame.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Opens the port.
 ///
@@ -120,6 +121,7 @@ fn answer(request: &Request<Incoming>, status: &Status) -> Response<Full<Bytes>>
 fn look(path: &str, status: &Status) -> Response<Full<Bytes>> {
     match path {
         "/" => body(StatusCode::OK, "text/html; charset=utf-8", page::render(&status.view())),
+        "/style.css" => body(StatusCode::OK, "text/css; charset=utf-8", page::STYLE),
         "/healthz" => said(status.phase().0 != Phase::Sick, status),
         "/readyz" => said(status.is_ready(), status),
         "/metrics" => body(StatusCode::OK, prometheus::CONTENT_TYPE, status.metrics.prometheus(&status.readings())),

@@ -48,7 +48,8 @@ impl Echo {
 
     /// What of it fits; `null` is nothing.
     pub fn of(metadata: Option<Value>, tags: Option<Value>) -> Self {
-        let fits = |value: Option<Value>| value.filter(|value| !value.is_null() && value.to_string().len() <= Self::MAX_BYTES);
+        let fits =
+            |value: Option<Value>| value.filter(|value| !value.is_null() && value.to_string().len() <= Self::MAX_BYTES);
         Self { metadata: fits(metadata), tags: fits(tags) }
     }
 }

@@ -91,11 +91,9 @@ impl Letter {
         };
         let event = text("source").zip(detail_type).zip(value.get("detail"));
         let way = match event {
-            Some(((source, detail_type), detail)) if undelivered || jobs.is_empty() => Way::Bus {
-                source: source.to_owned(),
-                detail_type: detail_type.to_owned(),
-                detail: detail.clone(),
-            },
+            Some(((source, detail_type), detail)) if undelivered || jobs.is_empty() => {
+                Way::Bus { source: source.to_owned(), detail_type: detail_type.to_owned(), detail: detail.clone() }
+            }
             // what the worker could not read it will not read the next time
             _ if jobs.is_empty() => Way::Nowhere,
             _ => Way::Queue,
@@ -109,7 +107,8 @@ impl Letter {
             Way::Nowhere => message::identify(body, message_id).job_id,
         };
         Self {
-            class: detail_type.map_or_else(|| if way == Way::Nowhere { "Unknown" } else { "Job" }.to_owned(), str::to_owned),
+            class: detail_type
+                .map_or_else(|| if way == Way::Nowhere { "Unknown" } else { "Job" }.to_owned(), str::to_owned),
             id,
             // the queue moves what was received too often, and says nothing
             code: code.unwrap_or(if told.is_some() { "UNKNOWN" } else { "RETRIES_EXHAUSTED" }).to_owned(),
@@ -124,7 +123,9 @@ impl Letter {
         match self.way {
             Way::Nowhere => false,
             Way::Queue | Way::Bus { .. } => {
-                WORTH_A_TRY.contains(&self.code.as_str()) || passing(&self.code) || (self.code == "UNKNOWN" && passing(&self.reason))
+                WORTH_A_TRY.contains(&self.code.as_str())
+                    || passing(&self.code)
+                    || (self.code == "UNKNOWN" && passing(&self.reason))
             }
         }
     }
@@ -163,7 +164,10 @@ mod tests {
         assert_eq!((moved.class.as_str(), moved.id.as_str(), &moved.way), ("Job", "j1", &Way::Queue));
         assert!(moved.may_pass() && moved.is_urgent());
         let broken = read(&uploaded(), &[("ErrorCode", "CORRUPT_AUDIO"), ("ErrorMessage", "no audio")]);
-        assert_eq!((broken.class.as_str(), &broken.way, broken.reason.as_str()), ("Audio Uploaded", &Way::Queue, "no audio"));
+        assert_eq!(
+            (broken.class.as_str(), &broken.way, broken.reason.as_str()),
+            ("Audio Uploaded", &Way::Queue, "no audio")
+        );
         assert!(!broken.may_pass() && !broken.is_urgent());
         let crashed = read(&job, &[("ErrorCode", "WORKER_CRASHED")]);
         assert!(!crashed.may_pass() && crashed.is_urgent(), "once more would take down once more");
@@ -203,7 +207,11 @@ mod tests {
     fn what_nobody_can_read_goes_nowhere() {
         for body in [json!({"hello": 1}), json!("text"), json!({"s3_input_path": 5})] {
             let letter = read(&body, &[("ErrorCode", "BAD_MESSAGE")]);
-            assert_eq!((letter.class.as_str(), &letter.way, letter.may_pass()), ("Unknown", &Way::Nowhere, false), "{body}");
+            assert_eq!(
+                (letter.class.as_str(), &letter.way, letter.may_pass()),
+                ("Unknown", &Way::Nowhere, false),
+                "{body}"
+            );
             assert!(!letter.id.is_empty());
         }
     }

@@ -98,7 +98,11 @@ impl Metrics {
         }
         let members = values.iter().map(|(metric, values)| {
             // one of several GPUs is a value of its own, all under one name
-            let value = if let [one] = values[..] { emf::number(one) } else { values.iter().copied().map(emf::number).collect() };
+            let value = if let [one] = values[..] {
+                emf::number(one)
+            } else {
+                values.iter().copied().map(emf::number).collect()
+            };
             (metric.name().to_owned(), value)
         });
         let members: Map<String, Value> = members.collect();

@@ -54,13 +54,7 @@ impl Machine {
     }
 
     /// Watches for notices.
-    pub fn watch(
-        &self,
-        background: &mut JoinSet<()>,
-        delivery: &DeliveryConfig,
-        drain: &Drain,
-        counts: &Arc<Counts>,
-    ) {
+    pub fn watch(&self, background: &mut JoinSet<()>, delivery: &DeliveryConfig, drain: &Drain, counts: &Arc<Counts>) {
         let Some(imds) = self.imds.clone() else { return };
         let settings = spot::Settings {
             poll_every: Duration::from_secs_f64(delivery.spot_poll_secs.max(0.05)),
@@ -76,7 +70,9 @@ impl Machine {
     pub async fn membership(&self, config: &GroupConfig) -> Result<Option<Membership>, Trouble> {
         let Some((name, hook)) = config.named().map_err(Trouble::Config)? else { return Ok(None) };
         if !self.is_instance {
-            let what = format!("nothing can be asked of Auto Scaling group {name}: no metadata service says which instance this is");
+            let what = format!(
+                "nothing can be asked of Auto Scaling group {name}: no metadata service says which instance this is"
+            );
             return Err(Trouble::Unavailable(what));
         }
         let sdk = aws::sdk_config().await.map_err(Trouble::Config)?;

@@ -82,7 +82,8 @@ mod tests {
     fn asked(aws: &FakeAws) -> Vec<Vec<String>> {
         let parameters = |body: &Vec<u8>| {
             let text = percent_decode_str(std::str::from_utf8(body).unwrap()).decode_utf8().unwrap().into_owned();
-            let mut all: Vec<String> = text.split('&').filter(|p| !p.starts_with("Version=")).map(str::to_owned).collect();
+            let mut all: Vec<String> =
+                text.split('&').filter(|p| !p.starts_with("Version=")).map(str::to_owned).collect();
             all.sort();
             all
         };
@@ -101,10 +102,30 @@ mod tests {
         assert_eq!(
             asked(&aws),
             [
-                vec!["Action=RecordLifecycleActionHeartbeat", "AutoScalingGroupName=workers", "InstanceId=i-1", "LifecycleHookName=drain"],
-                vec!["Action=CompleteLifecycleAction", "AutoScalingGroupName=workers", "InstanceId=i-1", "LifecycleActionResult=CONTINUE", "LifecycleHookName=drain"],
-                vec!["Action=SetInstanceProtection", "AutoScalingGroupName=workers", "InstanceIds.member.1=i-1", "ProtectedFromScaleIn=true"],
-                vec!["Action=TerminateInstanceInAutoScalingGroup", "InstanceId=i-1", "ShouldDecrementDesiredCapacity=true"],
+                vec![
+                    "Action=RecordLifecycleActionHeartbeat",
+                    "AutoScalingGroupName=workers",
+                    "InstanceId=i-1",
+                    "LifecycleHookName=drain"
+                ],
+                vec![
+                    "Action=CompleteLifecycleAction",
+                    "AutoScalingGroupName=workers",
+                    "InstanceId=i-1",
+                    "LifecycleActionResult=CONTINUE",
+                    "LifecycleHookName=drain"
+                ],
+                vec![
+                    "Action=SetInstanceProtection",
+                    "AutoScalingGroupName=workers",
+                    "InstanceIds.member.1=i-1",
+                    "ProtectedFromScaleIn=true"
+                ],
+                vec![
+                    "Action=TerminateInstanceInAutoScalingGroup",
+                    "InstanceId=i-1",
+                    "ShouldDecrementDesiredCapacity=true"
+                ],
             ]
         );
     }

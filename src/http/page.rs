@@ -7,6 +7,9 @@ use crate::status::{EngineView, FailureView, JobView, Phase, View};
 /// Seconds until it is asked for again.
 const REFRESH_SECS: u32 = 5;
 
+/// How it looks.
+pub const STYLE: &str = include_str!("page.css");
+
 /// The page.
 pub fn render(view: &View) -> String {
     let mut page = String::new();
@@ -15,9 +18,8 @@ pub fn render(view: &View) -> String {
         page,
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta http-equiv=\"refresh\" content=\"{REFRESH_SECS}\"><style>{style}</style></head><body>",
+         <meta http-equiv=\"refresh\" content=\"{REFRESH_SECS}\"><link rel=\"stylesheet\" href=\"/style.css\"></head><body>",
         title = Safe(&format!("{}: {} at work", view.instance, view.jobs.len())),
-        style = include_str!("page.css"),
     );
     head(&mut page, view);
     list(&mut page, "Jobs", "No job is at work.", &view.jobs, job);
@@ -83,7 +85,10 @@ fn job(page: &mut String, job: &JobView) {
     let JobView { job_id, source, attempt, stage, since, processed, duration, percent } = job;
     let _ = write!(page, "<p><code>{}</code> {stage}", Safe(job_id));
     if let (Some(percent), Some(duration)) = (percent, duration) {
-        let _ = write!(page, " {percent} % ({processed} s of {duration} s)</p><progress max=\"100\" value=\"{percent}\">{percent} %</progress>");
+        let _ = write!(
+            page,
+            " {percent} % ({processed} s of {duration} s)</p><progress max=\"100\" value=\"{percent}\">{percent} %</progress>"
+        );
     } else if *processed > 0.0 {
         let _ = write!(page, " ({processed} s done)</p>");
     } else {

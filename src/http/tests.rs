@@ -94,7 +94,10 @@ async fn jobs_and_failures_are_in_the_document_and_safe_on_the_page() {
     let document: serde_json::Value = serde_json::from_str(document.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     let job = &document["jobs"][0];
     assert_eq!((code, document["phase"].as_str(), document["ready"].as_bool()), (200, Some("working"), Some(true)));
-    assert_eq!((job["percent"].as_u64(), job["processed"].as_f64(), job["duration"].as_f64()), (Some(49), Some(300.0), Some(600.0)));
+    assert_eq!(
+        (job["percent"].as_u64(), job["processed"].as_f64(), job["duration"].as_f64()),
+        (Some(49), Some(300.0), Some(600.0))
+    );
     assert_eq!((job["attempt"].as_u64(), job["since"].as_str()), (Some(2), Some("2026-01-05T12:00:00Z")));
     assert_eq!(document["failures"][0]["code"], "CORRUPT_AUDIO");
 
@@ -134,8 +137,11 @@ async fn only_loopback_is_listened_on_and_only_its_own_names_are_answered() {
 #[tokio::test]
 async fn a_client_that_says_nothing_does_not_keep_the_others_waiting() {
     let address = served(&status()).await;
-    let silent: Vec<TcpStream> =
-        futures_util::future::join_all((0..8).map(|_| TcpStream::connect(address))).await.into_iter().map(Result::unwrap).collect();
+    let silent: Vec<TcpStream> = futures_util::future::join_all((0..8).map(|_| TcpStream::connect(address)))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     assert_eq!(got(address, "/healthz").await.0, 200);
     drop(silent);
 }

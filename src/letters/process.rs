@@ -135,7 +135,8 @@ impl Processor {
     async fn tell(&self, letter: &Letter, at: &Location) -> Result<bool, Fault> {
         let Some(alert) = self.alert.as_ref().filter(|_| letter.is_urgent()) else { return Ok(false) };
         let Letter { class, id, code, reason, .. } = letter;
-        let subject: String = format!("Dead letter: {class}, {code}").chars().filter(char::is_ascii).take(100).collect();
+        let subject: String =
+            format!("Dead letter: {class}, {code}").chars().filter(char::is_ascii).take(100).collect();
         let text = format!(
             "{class} {id} could not be dealt with.\n\nCode: {code}\nReason: {reason}\nKept at: {at}\n\n\
              Mend the cause; then send the member originalEvent of that object again."

@@ -104,7 +104,9 @@ pub fn document(origin: &Origin, directives: &[Directive], members: Map<String, 
             "CloudWatchMetrics": directives.iter().map(Directive::document).collect::<Vec<_>>(),
         }),
     );
-    for (dimension, value) in [("Fleet", fleet), ("Model", model), ("InstanceType", instance_type), ("Instance", instance)] {
+    for (dimension, value) in
+        [("Fleet", fleet), ("Model", model), ("InstanceType", instance_type), ("Instance", instance)]
+    {
         line.insert(dimension.to_owned(), json!(value));
     }
     line.extend(members);

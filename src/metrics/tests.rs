@@ -41,7 +41,11 @@ fn failed() -> JobFailed<'static> {
 fn readings() -> Vec<Reading> {
     let minute = Metric::ALL.iter().filter(|metric| metric.about().when == names::When::Minute);
     let two_gpus = [0, 1].map(|gpu| Reading { metric: Metric::GpuUtilization, value: 50.0, of: Some(gpu) });
-    let read = minute.filter(|metric| **metric != Metric::GpuUtilization).map(|metric| Reading { metric: *metric, value: 7.0, of: None });
+    let read = minute.filter(|metric| **metric != Metric::GpuUtilization).map(|metric| Reading {
+        metric: *metric,
+        value: 7.0,
+        of: None,
+    });
     read.chain(two_gpus).collect()
 }
 
@@ -62,8 +66,12 @@ fn lines() -> Vec<Value> {
 /// Names that CloudWatch makes of a line by one set of dimensions.
 fn names(line: &Value, dimensions: &[&str]) -> BTreeSet<String> {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
-    let of = directives.iter().filter(|directive| directive["Dimensions"].as_array().unwrap().contains(&serde_json::json!(dimensions)));
-    of.flat_map(|directive| directive["Metrics"].as_array().unwrap()).map(|metric| metric["Name"].as_str().unwrap().to_owned()).collect()
+    let of = directives
+        .iter()
+        .filter(|directive| directive["Dimensions"].as_array().unwrap().contains(&serde_json::json!(dimensions)));
+    of.flat_map(|directive| directive["Metrics"].as_array().unwrap())
+        .map(|metric| metric["Name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -79,11 +87,16 @@ fn every_line_is_valid_by_the_formats_schema_and_has_every_member_that_it_promis
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             for metric in directive["Metrics"].as_array().unwrap() {
                 let value = &line[metric["Name"].as_str().unwrap()];
-                let is_list = value.as_array().is_some_and(|values| values.len() <= 100 && values.iter().all(Value::is_number));
+                let is_list =
+                    value.as_array().is_some_and(|values| values.len() <= 100 && values.iter().all(Value::is_number));
                 assert!(value.is_number() || is_list, "{metric} of {line:#}");
             }
-            for dimension in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap()) {
-                assert!(line[dimension.as_str().unwrap()].as_str().is_some_and(|value| !value.is_empty()), "{dimension} of {line:#}");
+            for dimension in directive["Dimensions"].as_array().unwrap().iter().flat_map(|set| set.as_array().unwrap())
+            {
+                assert!(
+                    line[dimension.as_str().unwrap()].as_str().is_some_and(|value| !value.is_empty()),
+                    "{dimension} of {line:#}"
+                );
             }
         }
     }
@@ -93,7 +106,8 @@ fn every_line_is_valid_by_the_formats_schema_and_has_every_member_that_it_promis
 fn a_job_a_failure_and_a_minute_tell_all_that_the_list_has_and_nothing_else() {
     let lines = lines();
     let told: BTreeSet<String> = lines.iter().flat_map(|line| names(line, &["Fleet"])).collect();
-    let parts: BTreeSet<String> = lines.iter().flat_map(|line| names(line, &["Fleet", "Model", "InstanceType"])).collect();
+    let parts: BTreeSet<String> =
+        lines.iter().flat_map(|line| names(line, &["Fleet", "Model", "InstanceType"])).collect();
     let list: BTreeSet<String> = Metric::ALL.iter().map(|metric| metric.name().to_owned()).collect();
     assert_eq!((&told, &parts), (&list, &list));
     assert_eq!(names(&lines[0], &["Fleet", "Status"]), BTreeSet::from(["Jobs".to_owned()]));

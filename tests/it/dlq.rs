@@ -129,14 +129,21 @@ async fn letters_are_sent_again_where_that_may_help_and_kept_and_told_where_not(
     assert_eq!((planned.lines().count(), listed(&rig).await.len()), (5, 5), "{planned}");
     assert_eq!(planned.matches("would republish (try 1)").count(), 2, "{planned}");
     let said = dlq(&rig, &process).await;
-    assert_eq!((said.matches("republished").count(), said.matches("archived").count(), said.matches("alerted").count()), (2, 3, 2), "{said}");
+    assert_eq!(
+        (said.matches("republished").count(), said.matches("archived").count(), said.matches("alerted").count()),
+        (2, 3, 2),
+        "{said}"
+    );
     assert!(listed(&rig).await.is_empty());
     let again = rig.receive(&rig.jobs, 5).await.unwrap();
     assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), rig.job("tired", "talk.mp3"));
     assert_eq!(rig.take(&rig.done).await.map(|event| event.contains("throttled")), Some(true), "on the bus again");
     let mut told = vec![rig.take(&queue).await.unwrap(), rig.take(&queue).await.unwrap()];
     told.sort_by_key(|text| text.contains("NO_PERMISSIONS"));
-    assert!(told[0].contains("WORKER_CRASHED") && told[0].contains("fatal") && told[1].contains("NO_PERMISSIONS"), "{told:?}");
+    assert!(
+        told[0].contains("WORKER_CRASHED") && told[0].contains("fatal") && told[1].contains("NO_PERMISSIONS"),
+        "{told:?}"
+    );
 
     let keys = rig.s3.list_objects_v2().bucket(rig.output_bucket()).prefix("dead/failed-events/").send().await.unwrap();
     let keys: Vec<String> = keys.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect();

@@ -43,7 +43,9 @@ impl FakeGroup {
         let body = loop {
             let text = String::from_utf8_lossy(&request).into_owned();
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+                let length = head
+                    .lines()
+                    .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
                 if body.len() >= length.and_then(|length| length.trim().parse().ok()).unwrap_or(0) {
                     break body.to_owned();
                 }
@@ -63,17 +65,28 @@ impl FakeGroup {
         let (status, body) = if refused {
             (400, "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>no</Message></Error></ErrorResponse>".to_owned())
         } else {
-            (200, format!("<{action}Response><{action}Result/><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"))
+            (
+                200,
+                format!(
+                    "<{action}Response><{action}Result/><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"
+                ),
+            )
         };
         let length = body.len();
-        let answer = format!("HTTP/1.1 {status} X\r\ncontent-type: text/xml\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: text/xml\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
         let _ = socket.write_all(answer.as_bytes()).await;
     }
 
     /// The actions so far, in their order.
     fn actions(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
-        asked.iter().filter_map(|body| body.split('&').find_map(|part| part.strip_prefix("Action="))).map(str::to_owned).collect()
+        asked
+            .iter()
+            .filter_map(|body| body.split('&').find_map(|part| part.strip_prefix("Action=")))
+            .map(str::to_owned)
+            .collect()
     }
 
     fn was_asked(&self, parts: &[&str]) -> bool {
@@ -103,7 +116,12 @@ async fn a_scale_in_of_a_busy_instance_is_completed_once_its_work_was_given_back
     command.env("TRANSCRIPTION_DRAIN_SECS", "4").env("TRANSCRIPTION_DRAIN_MARGIN_SECS", "2");
     let mut worker = Running::start(&mut command);
     rig.send(rig.job("long", "long.wav")).await;
-    let protected = ["Action=SetInstanceProtection", "AutoScalingGroupName=workers", "i-0123456789abcdef0", "ProtectedFromScaleIn=true"];
+    let protected = [
+        "Action=SetInstanceProtection",
+        "AutoScalingGroupName=workers",
+        "i-0123456789abcdef0",
+        "ProtectedFromScaleIn=true",
+    ];
     wait_until("the instance is protected", async || group.was_asked(&protected)).await;
     assert!(!group.was_asked(&["CompleteLifecycleAction"]));
 
@@ -114,7 +132,12 @@ async fn a_scale_in_of_a_busy_instance_is_completed_once_its_work_was_given_back
     let actions = group.actions();
     assert_eq!(actions.last().map(String::as_str), Some("CompleteLifecycleAction"), "{actions:?}");
     assert!(actions.iter().any(|action| action == "RecordLifecycleActionHeartbeat"), "{actions:?}");
-    assert!(group.was_asked(&["Action=CompleteLifecycleAction", "LifecycleHookName=drain", "LifecycleActionResult=CONTINUE", "i-0123456789abcdef0"]));
+    assert!(group.was_asked(&[
+        "Action=CompleteLifecycleAction",
+        "LifecycleHookName=drain",
+        "LifecycleActionResult=CONTINUE",
+        "i-0123456789abcdef0"
+    ]));
 }
 
 #[tokio::test]
@@ -129,9 +152,17 @@ async fn an_idle_worker_ends_its_instance_where_the_group_lets_it_and_goes_on_wh
     rig.send(rig.job("talk", "talk.wav")).await;
     assert_eq!(rig.event().await["status"], "completed", "it goes on");
     assert_eq!(worker.ended().await.code(), Some(0), "{:#?}", worker.log());
-    assert!(group.was_asked(&["TerminateInstanceInAutoScalingGroup", "ShouldDecrementDesiredCapacity=true", "i-0123456789abcdef0"]));
+    assert!(group.was_asked(&[
+        "TerminateInstanceInAutoScalingGroup",
+        "ShouldDecrementDesiredCapacity=true",
+        "i-0123456789abcdef0"
+    ]));
     let actions = group.actions();
-    assert_eq!(actions[actions.len() - 2..], ["CompleteLifecycleAction"; 2], "once more, for its wait had not begun: {actions:?}");
+    assert_eq!(
+        actions[actions.len() - 2..],
+        ["CompleteLifecycleAction"; 2],
+        "once more, for its wait had not begun: {actions:?}"
+    );
 }
 
 #[tokio::test]

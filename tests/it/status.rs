@@ -79,7 +79,11 @@ async fn a_ten_minute_job_is_as_far_in_its_status_as_its_events_say_and_then_the
     assert!(told >= 7, "{told}");
     assert_eq!(status(&at).await["jobs"], json!([]));
     let metrics = get(&at, "/metrics").await.1;
-    for line in ["transcription_jobs_total{status=\"completed\"} 1", "transcription_audio_seconds_total 600", "transcription_worker_up 1"] {
+    for line in [
+        "transcription_jobs_total{status=\"completed\"} 1",
+        "transcription_audio_seconds_total 600",
+        "transcription_worker_up 1",
+    ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
 
@@ -88,7 +92,10 @@ async fn a_ten_minute_job_is_as_far_in_its_status_as_its_events_say_and_then_the
     worker.signal(rustix::process::Signal::TERM);
     wait_until("it says so", async || get(&at, "/readyz").await == (503, "draining: SIGTERM\n".to_owned())).await;
     let shown = status(&at).await;
-    assert_eq!((&shown["phase"], &shown["ready"], &shown["jobs"][0]["jobId"]), (&json!("draining"), &json!(false), &json!("again")));
+    assert_eq!(
+        (&shown["phase"], &shown["ready"], &shown["jobs"][0]["jobId"]),
+        (&json!("draining"), &json!(false), &json!("again"))
+    );
     assert_eq!(get(&at, "/healthz").await.0, 200);
 }
 
@@ -119,14 +126,33 @@ async fn cloudwatch_gets_a_line_for_each_job_and_for_the_last_minute_among_the_l
         assert_eq!(rig.event().await["status"], "failed");
         rig.queue_is_empty().await;
         assert!(worker.stop().await.success());
-        let lines = if to == "stdout" { worker.log() } else { std::fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect() };
-        let lines: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).filter(|line: &Value| !line["_aws"].is_null()).collect();
+        let lines = if to == "stdout" {
+            worker.log()
+        } else {
+            std::fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect()
+        };
+        let lines: Vec<Value> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line: &Value| !line["_aws"].is_null())
+            .collect();
         lines.iter().for_each(|line| assert_matches_file("tests/emf.schema.json", line));
-        let of = |id: &str| lines.iter().find(|line| line["job_id"] == id).unwrap_or_else(|| panic!("{id}: {lines:#?}"));
-        assert_eq!((&of(job)["Fleet"], &of(job)["Status"], &of(job)["Receives"]), (&json!("speech"), &json!("completed"), &json!(1.0)));
-        assert_eq!((&of("missing")["Status"], &of("missing")["ErrorCode"]), (&json!("failed"), &json!("OBJECT_NOT_FOUND")));
+        let of =
+            |id: &str| lines.iter().find(|line| line["job_id"] == id).unwrap_or_else(|| panic!("{id}: {lines:#?}"));
+        assert_eq!(
+            (&of(job)["Fleet"], &of(job)["Status"], &of(job)["Receives"]),
+            (&json!("speech"), &json!("completed"), &json!(1.0))
+        );
+        assert_eq!(
+            (&of("missing")["Status"], &of("missing")["ErrorCode"]),
+            (&json!("failed"), &json!("OBJECT_NOT_FOUND"))
+        );
         let last = lines.last().unwrap();
-        assert_eq!((&last["DeadLettered"], &last["Up"]), (&json!(1.0), &Value::Null), "what came since, and nobody is up: {last:#}");
+        assert_eq!(
+            (&last["DeadLettered"], &last["Up"]),
+            (&json!(1.0), &Value::Null),
+            "what came since, and nobody is up: {last:#}"
+        );
         assert!(last["UpSeconds"].as_f64().unwrap() > 0.0);
     }
 }
@@ -139,14 +165,24 @@ fn chromium() -> Option<PathBuf> {
 /// What the browser makes of a page: with a path a picture, else the document.
 async fn browse(browser: &Path, profile: &Path, url: &str, size: &str, picture: Option<&Path>) -> String {
     let mut command = Command::new(browser);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"]);
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--hide-scrollbars",
+    ]);
     command.args(["--disable-background-networking", "--disable-component-update", "--disable-sync"]);
     command.arg(format!("--user-data-dir={}", profile.display())).arg(format!("--window-size={size}"));
     match picture {
         Some(path) => command.arg(format!("--screenshot={}", path.display())),
         None => command.arg("--dump-dom"),
     };
-    let output = tokio::time::timeout(crate::rig::PATIENCE, command.arg(url).kill_on_drop(true).output()).await.unwrap().unwrap();
+    let output = tokio::time::timeout(crate::rig::PATIENCE, command.arg(url).kill_on_drop(true).output())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -179,7 +215,14 @@ async fn the_page_is_readable_in_a_browser_on_a_phone_and_on_a_desk() {
     }
     let profile = scratch();
     let document = browse(&browser, profile.path(), &url, "390,844", None).await;
-    for seen in ["working", "3e0c6f0a-54a1-4c6e-9f0c-0d9b6f2b1a11", "transcribing", "<progress", "UNSUPPORTED_FORMAT", "tiny.en"] {
+    for seen in [
+        "working",
+        "3e0c6f0a-54a1-4c6e-9f0c-0d9b6f2b1a11",
+        "transcribing",
+        "<progress",
+        "UNSUPPORTED_FORMAT",
+        "tiny.en",
+    ] {
         assert!(document.contains(seen), "{seen} is not on the page: {document}");
     }
     println!("pictures: {}", pictures.display());

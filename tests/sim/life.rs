@@ -166,7 +166,8 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
     let settings =
         worker::Settings { slots: plan.slots, visibility: plan.visibility, backoff: BACKOFF, idle_after: None };
     let handler = pipeline.clone();
-    let ended = Worker { queue: wire.clone(), handler, health, settings, drain, progress, counts, idle_end: None }.run().await;
+    let ended =
+        Worker { queue: wire.clone(), handler, health, settings, drain, progress, counts, idle_end: None }.run().await;
     pipeline.poison.end(LAST_WORDS).await;
     transcriber.end().await;
     match ended {

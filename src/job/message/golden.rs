@@ -73,7 +73,10 @@ fn every_option_of_a_job_arrives_cleaned() {
 fn audio_uploaded_is_a_job_whatever_its_source_and_its_key_is_literal() {
     let source = Location::new("uploads", "in/Ω ünïcode %3A+.m4a");
     let id = ids::job_id(&source, FILE);
-    assert_eq!(jobs(golden!("audio_uploaded")), [named(job(&id, "auth0|ann", FILE, "uploads", &source.key))]);
+    let metadata = serde_json::json!({"duration": 12.5, "format": "m4a", "size": 4711});
+    let expected = named(job(&id, "auth0|ann", FILE, "uploads", &source.key));
+    let expected = Job { echo: Echo { metadata: Some(metadata), tags: None }, ..expected };
+    assert_eq!(jobs(golden!("audio_uploaded")), [expected]);
 }
 
 #[test]

@@ -24,7 +24,14 @@ fn at() -> Location {
 }
 
 fn delivery(receive_count: u32) -> Delivery {
-    Delivery { message_id: "m1".into(), body: String::new(), receive_count, sent_at_ms: 0, max_receive_count: Some(3), trace: None }
+    Delivery {
+        message_id: "m1".into(),
+        body: String::new(),
+        receive_count,
+        sent_at_ms: 0,
+        max_receive_count: Some(3),
+        trace: None,
+    }
 }
 
 impl World {
