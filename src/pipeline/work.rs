@@ -130,23 +130,11 @@ impl<'a> Work<'a> {
             }
             // where nothing can be read, nothing of ours was written
             Ok(_) | Err(Fault::Permanent(_) | Fault::Unable(_)) => {
-                let code = failed.error.as_ref().map(|error| error.code);
                 self.send(failed.clone()).await?;
                 self.pipeline.has_failed(&failed, self.delivery);
-                self.forget(code).await;
                 Ok(())
             }
             Err(fault) => Err(fault),
-        }
-    }
-
-    /// What was heard of a job that is at its end goes once that was said; of one that somebody may send again, as it is,
-    /// it stays.
-    async fn forget(&self, code: Option<Code>) {
-        let Pipeline { objects, checkpoint_every, .. } = self.pipeline;
-        let may_go_on = matches!(code, Some(Code::RetriesExhausted | Code::WorkerCrashed));
-        if checkpoint_every.is_some() && !may_go_on {
-            keeper::remove(&**objects, &checkpoint::location(&self.plan.json, &self.job.id)).await;
         }
     }
 
@@ -304,12 +292,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What was heard is not lost with the attempt. Of a job that is at its end it stays as it is until that was reported.
+    /// What was heard is not lost with the attempt, unless the job is at its end.
     async fn hand_over(&self, keeper: Option<&mut Keeper>, fault: &Fault) {
         let Some(keeper) = keeper else { return };
         match fault {
             Fault::Interrupted | Fault::Transient(_) | Fault::Unable(_) => keeper.hand_over(self.control).await,
-            Fault::Permanent(_) | Fault::LeaseLost => {}
+            Fault::Permanent(_) => keeper.remove(self.control).await,
+            Fault::LeaseLost => {}
         }
     }
 
