@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::Pipeline;
 use crate::board::Reached;
+use crate::fault::Fault;
 use crate::handler::{Control, Delivery};
 use crate::job::Job;
 use crate::publish::Event;
@@ -75,7 +76,10 @@ impl Teller<'_> {
         };
         match told {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::warn!(%fault, "left out: {}", event.detail_type()),
+            Ok(Err(Fault::Permanent(problem) | Fault::Transient(problem) | Fault::Unable(problem))) => {
+                tracing::warn!(reason = problem.message, "left out: {}", event.detail_type());
+            }
+            Ok(Err(Fault::Interrupted | Fault::LeaseLost)) => {}
             Err(_) => tracing::warn!("left out: {}: the bus does not answer within {LIMIT:?}", event.detail_type()),
         }
     }
