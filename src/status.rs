@@ -18,6 +18,11 @@ use crate::metrics::{Metric, Metrics, Reading};
 use crate::transcribe::Transcriber;
 use crate::watchdog::Progress;
 
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
+
 /// How often CloudWatch is told.
 const MINUTE: Duration = Duration::from_secs(60);
 

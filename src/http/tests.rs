@@ -2,34 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
 
 use super::*;
-use crate::board::{Board, JobAtWork, Reached, Stage};
-use crate::drain::{Drain, Reason};
+use crate::board::{JobAtWork, Reached, Stage};
+use crate::drain::Reason;
 use crate::fault::{Code, Problem};
-use crate::health::{Health, Part};
+use crate::health::Part;
 use crate::metrics::{Metrics, Origin};
-use crate::watchdog::Progress;
+use crate::status::samples;
 
 fn status() -> Status {
     let origin = Origin { instance: "i-1".to_owned(), model: "tiny.en".to_owned(), ..Origin::default() };
-    Status {
-        metrics: Metrics::new(origin, None),
-        counts: Arc::default(),
-        health: Health::default(),
-        drain: Drain::new(Duration::from_secs(90), Duration::from_secs(20)),
-        progress: Progress::default(),
-        board: Board::default(),
-        engines: Arc::default(),
-        gpus: crate::gpus::Gpus::default(),
-        scratch_dir: PathBuf::from("/"),
-        begun: Instant::now(),
-    }
+    samples::status(Metrics::new(origin, None))
 }
 
 /// Status and whole text of the answer to a request that is written as it is.
