@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use emf::{Directive, Sink};
-pub use facts::{DoneStatus, JobDone, JobFailed};
+pub use facts::{JobDone, JobFailed};
 use meters::Meters;
 pub use names::Metric;
 
@@ -74,7 +74,7 @@ impl Metrics {
     pub fn job_done(&self, job: &JobDone) {
         job.log();
         self.meters().add(Metric::ResumedSeconds, job.resumed_secs);
-        self.measure(&job.samples(), &[(Metric::Jobs, job.status.name())], job.members());
+        self.measure(&job.samples(), &[(Metric::Jobs, job.status.word())], job.members());
     }
 
     /// A job failed, and will not be tried again: its producer was told. Called likewise.

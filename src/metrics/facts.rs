@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::Metric;
 use crate::fault::Code;
+use crate::publish::Status;
 
 /// How a job that is done went.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,7 +12,7 @@ pub struct JobDone {
     /// Its id.
     pub job_id: String,
     /// Whether anything of the audio is missing.
-    pub status: DoneStatus,
+    pub status: Status,
     /// Length of the audio.
     pub audio_secs: f64,
     /// Speech in it.
@@ -40,25 +41,6 @@ pub struct JobDone {
     pub receive_count: u32,
 }
 
-/// Of a job that is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DoneStatus {
-    /// All of the audio.
-    Completed,
-    /// What could be read of it.
-    Partial,
-}
-
-impl DoneStatus {
-    /// As events call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Partial => "partial",
-        }
-    }
-}
-
 impl JobDone {
     /// Windows that an engine transcribed.
     fn windows_inferred(&self) -> u32 {
@@ -71,7 +53,7 @@ impl JobDone {
 
     pub(super) fn log(&self) {
         tracing::info!(
-            status = self.status.name(),
+            status = self.status.word(),
             audio_secs = rounded(self.audio_secs),
             speech_secs = rounded(self.speech_secs),
             queue_wait_secs = self.queue_wait_secs.map(rounded),

@@ -5,9 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::facts::DoneStatus;
 use super::*;
 use crate::fault::Code;
+use crate::publish::Status;
 
 fn origin() -> Origin {
     let own = str::to_owned;
@@ -17,7 +17,7 @@ fn origin() -> Origin {
 fn done() -> JobDone {
     JobDone {
         job_id: "j1".to_owned(),
-        status: DoneStatus::Completed,
+        status: Status::Completed,
         audio_secs: 600.0,
         speech_secs: 500.123_456,
         queue_wait_secs: Some(3.0),
@@ -55,7 +55,7 @@ fn lines() -> Vec<Value> {
     let path = dir.path().join("metrics.jsonl");
     let metrics = Metrics::new(origin(), Some(Sink::file(&path).unwrap()));
     metrics.job_done(&done());
-    metrics.job_done(&JobDone { queue_wait_secs: None, status: DoneStatus::Partial, audio_secs: f64::NAN, ..done() });
+    metrics.job_done(&JobDone { queue_wait_secs: None, status: Status::Partial, audio_secs: f64::NAN, ..done() });
     metrics.job_failed(&failed());
     metrics.minute(&readings());
     metrics.minute(&readings());

@@ -3,8 +3,7 @@
 use super::Pipeline;
 use super::listen::Resumed;
 use crate::handler::Delivery;
-use crate::metrics::{DoneStatus, JobDone};
-use crate::publish::Status;
+use crate::metrics::JobDone;
 use crate::transcript::Transcript;
 
 /// Tells it.
@@ -12,10 +11,7 @@ pub fn tell(pipeline: &Pipeline, transcript: &Transcript, resumed: Resumed, deli
     let age_secs = pipeline.clock.secs_since(delivery.sent_at_ms);
     pipeline.metrics.job_done(&JobDone {
         job_id: transcript.job.job_id.clone(),
-        status: match transcript.status {
-            Status::Completed => DoneStatus::Completed,
-            Status::Partial | Status::Failed => DoneStatus::Partial,
-        },
+        status: transcript.status,
         audio_secs: transcript.audio.duration,
         speech_secs: transcript.audio.speech_duration,
         // two clocks may differ
