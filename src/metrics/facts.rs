@@ -54,15 +54,15 @@ impl JobDone {
     pub(super) fn log(&self) {
         tracing::info!(
             status = self.status.word(),
-            audio_secs = rounded(self.audio_secs),
-            speech_secs = rounded(self.speech_secs),
-            queue_wait_secs = self.queue_wait_secs.map(rounded),
-            fetch_secs = rounded(self.fetch_secs),
-            decode_secs = rounded(self.decode_secs),
-            transcribe_secs = rounded(self.transcribe_secs),
-            total_secs = rounded(self.total_secs),
-            x_realtime = rounded(self.x_realtime()),
-            resumed_secs = rounded(self.resumed_secs),
+            audio_secs = self.audio_secs,
+            speech_secs = self.speech_secs,
+            queue_wait_secs = self.queue_wait_secs,
+            fetch_secs = self.fetch_secs,
+            decode_secs = self.decode_secs,
+            transcribe_secs = self.transcribe_secs,
+            total_secs = self.total_secs,
+            x_realtime = self.x_realtime(),
+            resumed_secs = self.resumed_secs,
             bytes = self.bytes,
             windows = self.windows,
             windows_inferred = self.windows_inferred(),
@@ -124,9 +124,4 @@ impl JobFailed<'_> {
     pub(super) fn members(&self) -> Map<String, Value> {
         Map::from_iter([("job_id".to_owned(), json!(self.job_id))])
     }
-}
-
-/// To a thousandth: more digits are noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }
