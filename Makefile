@@ -14,7 +14,7 @@ help:
 demo: model
 	@scripts/demo
 
-## make test     install what the tests need, then run all of them
+## make test     install what the tests need (the models tiny.en and base too), then run all of them
 test:
 	@scripts/install-packages build
 	@scripts/install-packages test
@@ -22,6 +22,7 @@ test:
 # not through `build`: the tests' dependencies have more features, and everything would be compiled twice
 	$(CARGO) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
+	@$(WORKER) model pull base --models-dir $(MODELS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
 
 ## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform
