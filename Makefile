@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
 
-.PHONY: help demo test test-stack bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +31,11 @@ test-stack: $(if $(CI),,build)
 	@scripts/install-packages test
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@scripts/test-stack
+
+## make amazon-readers  programs that read Amazon Transcribe's output read our rendition of it
+amazon-readers: $(if $(CI),,model)
+	@scripts/install-packages test
+	@scripts/amazon-readers
 
 ## make simulate  thousands of worlds that a seed decides, each twice: SEEDS=10000; SEED=… shows one, step by step
 SEEDS ?= 1000
@@ -154,4 +159,4 @@ schemas: build
 	@scripts/registry-schemas
 
 clean:
-	rm -rf target .venv demo tests/stack/.venv
+	rm -rf target .venv demo tests/stack/.venv tests/readers/.venv tests/readers/node_modules

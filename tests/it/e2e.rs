@@ -181,6 +181,7 @@ async fn silence_noise_and_a_tone_are_completed_without_text() {
         rig.send(rig.job(name, name)).await;
         let event = rig.event().await;
         assert_eq!(event["status"], "completed", "{name}");
+        assert_eq!(event["transcriptMetadata"]["language"], "un", "{name}");
         assert_eq!(text_of(&rig.transcript(name).await.unwrap()), "", "{name}");
     }
 }
