@@ -9,7 +9,7 @@ import tempfile
 
 import tscribe
 
-SAID = "my fellow american"
+SAID = "fellow"
 CUE = re.compile(r"(\d+):(\d+):(\d+\.\d+) --> (\d+):(\d+):(\d+\.\d+)")
 
 
