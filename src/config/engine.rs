@@ -133,7 +133,8 @@ impl EngineConfig {
     /// # Errors
     /// Not a language Whisper knows, or both settings at once.
     pub fn spoken(&self) -> Result<(Option<String>, Vec<String>), String> {
-        let named: Vec<&str> = self.languages.iter().map(|named| named.trim()).filter(|named| !named.is_empty()).collect();
+        let named: Vec<&str> =
+            self.languages.iter().map(|named| named.trim()).filter(|named| !named.is_empty()).collect();
         let mut languages = language::codes(&named)
             .map_err(|unknown| format!("--languages {unknown}: not a language Whisper knows"))?;
         if self.language == language::AUTO {

@@ -165,7 +165,8 @@ mod tests {
             let seen = Analyser::new(mels).analyse(&pcm, MAX_FRAMES).unwrap();
             for (frame, expected) in frames {
                 assert_eq!(expected.len(), mels);
-                let off = expected.iter().enumerate().map(|(band, value)| seen.values[band * seen.frames + frame] - value);
+                let off =
+                    expected.iter().enumerate().map(|(band, value)| seen.values[band * seen.frames + frame] - value);
                 let worst = off.map(f32::abs).fold(0.0, f32::max);
                 assert!(worst < 2e-3, "{mels} bands, frame {frame}: off by {worst}");
             }

@@ -48,7 +48,9 @@ mod tests {
     #[test]
     fn the_filters_are_those_of_the_training() {
         // of OpenAI's published mel_filters.npz: the sum of all weights, the greatest of the last band, how many are not 0
-        for (mels, sum, last, some) in [(80, 1.999_024_2, 0.003_164_711_9, 391), (128, 3.190_985_7, 0.005_041_601_6, 394)] {
+        for (mels, sum, last, some) in
+            [(80, 1.999_024_2, 0.003_164_711_9, 391), (128, 3.190_985_7, 0.005_041_601_6, 394)]
+        {
             let bank = filters(mels);
             assert_eq!((bank.len(), bank[0]), (mels * BINS, 0.0));
             assert_eq!(bank.iter().filter(|weight| **weight > 0.0).count(), some);

@@ -12,8 +12,8 @@ use crate::model::Model;
 use crate::publish::Status;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
-    JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms, text,
-    tidy,
+    JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms,
+    text, tidy,
 };
 
 /// What a transcript says besides what was heard.

@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn other_writing_than_ours_is_not_measured_by_our_letters() {
-        for sample in ["네, 그렇습니다.", "כן, זה נכון.", "نعم، هذا صحيح.", "ใช่ครับ", "हाँ, यह सही है।", "はい、そうです。"] {
+        for sample in
+            ["네, 그렇습니다.", "כן, זה נכון.", "نعم، هذا صحيح.", "ใช่ครับ", "हाँ, यह सही है।", "はい、そうです。"]
+        {
             // half as many as English has
             assert_eq!(judged(sample, [200; 6]), [false; 6], "{sample}");
         }

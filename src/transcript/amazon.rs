@@ -136,7 +136,8 @@ fn file(transcript: &Transcript) -> File<'_> {
 /// they were mixed.
 fn channels(transcript: &Transcript) -> u16 {
     let is_separate = transcript.request.as_ref().is_some_and(|request| request.channels == Channels::Separate);
-    let spoken = transcript.segments.iter().filter_map(|segment| segment.channel).map(|channel| channel.saturating_add(1)).max();
+    let spoken =
+        transcript.segments.iter().filter_map(|segment| segment.channel).map(|channel| channel.saturating_add(1)).max();
     let of_audio = if is_separate || spoken.is_some() { transcript.audio.channels.max(1) } else { 0 };
     of_audio.max(spoken.unwrap_or(0))
 }
@@ -144,10 +145,8 @@ fn channels(transcript: &Transcript) -> u16 {
 /// The items again by channel, in the order of the channels' numbers.
 fn channel_labels(transcript: &Transcript) -> Option<ChannelLabels<'_>> {
     let number_of_channels = channels(transcript);
-    let of = |channel| ChannelItems {
-        channel_label: label(channel),
-        items: Items { transcript, channel: Some(channel) },
-    };
+    let of =
+        |channel| ChannelItems { channel_label: label(channel), items: Items { transcript, channel: Some(channel) } };
     let channels = (0..number_of_channels).map(of).collect();
     (number_of_channels > 0).then_some(ChannelLabels { channels, number_of_channels })
 }
@@ -233,7 +232,10 @@ mod tests {
         let results = &rendered(&silence)["results"];
         assert_eq!(results["transcripts"], json!([{"transcript": ""}]));
         assert_eq!((contents(&results["items"]), &results["items"][0]["type"]), (vec![""], &json!("pronunciation")));
-        assert_eq!((&results["items"][0]["start_time"], &results["items"][0]["end_time"]), (&json!("0.0"), &json!("5.0")));
+        assert_eq!(
+            (&results["items"][0]["start_time"], &results["items"][0]["end_time"]),
+            (&json!("0.0"), &json!("5.0"))
+        );
         assert!(results.get("language_code").is_none() && results.get("channel_labels").is_none());
         assert_eq!(results["audio_segments"], json!([]));
     }
@@ -244,12 +246,14 @@ mod tests {
         let mut call = samples::transcript(20.0, 12, "en", vec![said(2), said(10)]);
         for segments in [call.segments.clone(), Vec::new()] {
             call.segments = segments;
-            call.request = call.request.map(|request| crate::transcript::Request { channels: Channels::Separate, ..request });
+            call.request =
+                call.request.map(|request| crate::transcript::Request { channels: Channels::Separate, ..request });
             let labels = rendered(&call)["results"]["channel_labels"].clone();
             assert_eq!(labels["number_of_channels"], 12);
             let expected: Vec<_> = (0..12).map(|channel| format!("ch_{channel}")).collect();
             assert_eq!(strings(&labels["channels"], "channel_label"), expected);
-            let with_items = labels["channels"].as_array().unwrap().iter().filter(|channel| channel["items"] != json!([]));
+            let with_items =
+                labels["channels"].as_array().unwrap().iter().filter(|channel| channel["items"] != json!([]));
             assert!(with_items.count() > 0);
         }
     }
@@ -265,7 +269,8 @@ mod tests {
             let of_channel: Vec<&Value> = items.iter().filter(|item| item["channel_label"] == *label).collect();
             assert_eq!(channel["items"].as_array().unwrap().iter().collect::<Vec<_>>(), of_channel);
         }
-        let starts: Vec<f64> = strings(&results["items"], "start_time").iter().map(|secs| secs.parse().unwrap()).collect();
+        let starts: Vec<f64> =
+            strings(&results["items"], "start_time").iter().map(|secs| secs.parse().unwrap()).collect();
         assert!(starts.is_sorted(), "{starts:?}");
         let after_mark = items.windows(2).filter(|pair| pair[1]["type"] == "punctuation");
         assert!(after_mark.clone().count() > 0);

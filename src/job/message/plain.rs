@@ -191,7 +191,8 @@ fn known_language(text: &str) -> Result<String, Fault> {
 }
 
 fn known_languages(named: Vec<String>) -> Result<Vec<String>, Fault> {
-    language::codes(&named).map_err(|unknown| bad(format!("`languages` has \"{}\", which Whisper does not know", shown(unknown))))
+    language::codes(&named)
+        .map_err(|unknown| bad(format!("`languages` has \"{}\", which Whisper does not know", shown(unknown))))
 }
 
 /// The text on one line, without control characters (a NUL would panic in the engine's C strings), capped and trimmed.

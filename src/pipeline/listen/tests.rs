@@ -71,7 +71,8 @@ impl Link for Lanes {
         let number = pcm[0] as usize;
         self.script.asked.lock().unwrap().push((number, request.options.clone()));
         let takes = Duration::from_millis(self.random.u64(100..1_000));
-        self.due.insert((Instant::now() + takes, request.id), answer(number, self.script.said[number], &request.options));
+        self.due
+            .insert((Instant::now() + takes, request.id), answer(number, self.script.said[number], &request.options));
         Ok(())
     }
 
@@ -175,7 +176,8 @@ async fn a_window_without_text_says_nothing_about_the_language() {
 #[tokio::test(start_paused = true)]
 async fn an_announcement_in_another_language_does_not_decide() {
     let spanish = said("es", 0.97);
-    let (heard, _) = listened(&[said("en", 0.98), spanish, spanish, said("pt", 0.9), spanish, said("en", 0.5)], &[]).await;
+    let (heard, _) =
+        listened(&[said("en", 0.98), spanish, spanish, said("pt", 0.9), spanish, said("en", 0.5)], &[]).await;
     // it is sure and stays; what comes after the decision is heard in the language that won
     assert_eq!((languages(&heard), decided(&heard)), (vec!["en", "es", "es", "es", "es", "es"], "es"));
 }
@@ -229,7 +231,8 @@ async fn between_languages_that_were_named_each_window_is_decided_by_itself() {
 /// A recording that changes its mind, with what a guard doubts.
 fn fickle() -> Vec<Said> {
     let music = Said { is_music: true, ..said("ko", 0.2) };
-    let mut all = vec![music, said("en", 0.9), said("de", 0.5), said("de", 0.95), music, said("de", 0.7), said("de", 0.9)];
+    let mut all =
+        vec![music, said("en", 0.9), said("de", 0.5), said("de", 0.95), music, said("de", 0.7), said("de", 0.9)];
     all.extend([said("fr", 0.9), said("de", 0.4), said("en", 0.5), music, said("de", 0.99), said("nl", 0.7)]);
     all
 }
