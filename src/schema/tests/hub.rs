@@ -35,7 +35,7 @@ fn misfits(user: &str, file: &str, transcript: Option<&Transcript>) -> Vec<Strin
     let envelope = json!({
         "version": "1.0",
         "source": crate::publish::SOURCE,
-        "detail-type": crate::publish::DETAIL_TYPE,
+        "detail-type": "Transcription Completed",
         "detail": event,
     });
     let schema = include_str!("../../../tests/golden/hub/transcription-completed.json");
