@@ -169,9 +169,10 @@ check:
 	@scripts/registry-schemas --check
 	@scripts/check-docs
 
-## make schemas  write schemas/ anew from the types, and terraform/schemas from them
+## make schemas  write schemas/ and the list of metrics anew from the types, and terraform/schemas from them
 schemas: build
 	$(WORKER) schema --write schemas
+	$(WORKER) schema --metrics > terraform/metrics.json
 	@scripts/registry-schemas
 
 clean:

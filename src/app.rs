@@ -22,6 +22,7 @@ pub mod aws;
 pub mod checkup;
 pub mod daemon;
 pub mod letters;
+pub mod machine;
 pub mod places;
 pub mod proof;
 
