@@ -59,6 +59,8 @@ impl Echo {
 pub struct JobOptions {
     /// Whisper language code; `None` or `auto` detects it.
     pub language: Option<String>,
+    /// Two or more codes, between which each window of speech is decided; there is no `language` then.
+    pub languages: Option<Vec<String>>,
     /// Transcribe, or translate to English.
     pub task: Option<Task>,
     /// Model name; must be the one this worker serves.
