@@ -123,7 +123,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     while let Some(Ok(answer)) = answers.next().await {
                         let answer: Answer = answer;
                         // one to be listened to again is not finished
-                        if !pace.is_short(answer.letters, answer.speech_secs()) || answer.retried {
+                        if !answer.is_short(&mut pace) || answer.retried {
                             resume.tell(answer);
                         }
                     }
@@ -149,7 +149,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             }
             Some(answer) = answers.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
-                let short = pace.is_short(answer.letters, answer.speech_secs());
+                let short = answer.is_short(&mut pace);
                 settled.push_back(if short && !answer.saved && !answer.retried {
                     Either::Right(answer::listen_to_parts(session.clone(), answer, options.clone()))
                 } else {
@@ -173,6 +173,8 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
         Some(decoded) => decoded,
         None => decoding.await,
     }?;
+    heard.quality.sound_heard = report.sounds.heard_secs;
+    heard.quality.sound_unheard = report.sounds.unheard_secs;
     heard.report = report;
     heard.decode = busy;
     heard.transcribe = first_window.map_or(Duration::ZERO, |first: Instant| first.elapsed());
