@@ -87,7 +87,8 @@ impl Mixer {
             }
             return;
         }
-        let shares = if self.places.len() == planes.len() { shares(&self.places) } else { shares(&places_of(planes.len())) };
+        let shares =
+            if self.places.len() == planes.len() { shares(&self.places) } else { shares(&places_of(planes.len())) };
         let start = mixed.len();
         mixed.resize(start + frames, 0.0);
         for (plane, share) in planes.iter().zip(shares) {
@@ -141,7 +142,11 @@ impl Pair {
     fn wanted(&self) -> [f32; 2] {
         let whole = (self.left * self.right).sqrt();
         let is_one_sided = self.shares != [0.5; 2];
-        let inverted = if whole > 0.0 { self.common / whole < if is_one_sided { UPRIGHT } else { INVERTED } } else { is_one_sided };
+        let inverted = if whole > 0.0 {
+            self.common / whole < if is_one_sided { UPRIGHT } else { INVERTED }
+        } else {
+            is_one_sided
+        };
         let (is_left, is_right) = (self.shares[0] == 1.0, self.shares[1] == 1.0);
         match inverted {
             false => [0.5; 2],

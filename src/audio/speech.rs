@@ -13,9 +13,9 @@ mod highpass;
 mod level;
 mod net;
 mod packing;
-mod tone;
 #[cfg(test)]
 mod tests;
+mod tone;
 
 /// Samples per decision: 16 ms, what the detector takes.
 const FRAME_SAMPLES: usize = 256;

@@ -159,7 +159,9 @@ impl<'a> Streams<'a> {
             mixed.clear();
             match (self.options.channels, planes.get(index)) {
                 (Channels::Mix, _) => self.mixer.mix(rate_hz, planes, frames, &mut mixed),
-                (Channels::Separate, Some(plane)) => mixed.extend(plane.as_ref().iter().take(frames).copied().map(finite)),
+                (Channels::Separate, Some(plane)) => {
+                    mixed.extend(plane.as_ref().iter().take(frames).copied().map(finite))
+                }
                 // a channel that is no longer there
                 (Channels::Separate, None) => mixed.resize(frames, 0.0),
             }

@@ -50,13 +50,7 @@ impl Half {
         let w = 2.0 * PI * CORNER_HZ / f64::from(SAMPLE_RATE_HZ);
         let alpha = w.sin() / (2.0 * sharpness);
         let a0 = 1.0 + alpha;
-        Self {
-            b0: f64::midpoint(1.0, w.cos()) / a0,
-            a1: -2.0 * w.cos() / a0,
-            a2: (1.0 - alpha) / a0,
-            s1: 0.0,
-            s2: 0.0,
-        }
+        Self { b0: f64::midpoint(1.0, w.cos()) / a0, a1: -2.0 * w.cos() / a0, a2: (1.0 - alpha) / a0, s1: 0.0, s2: 0.0 }
     }
 
     fn step(&mut self, x: f64) -> f64 {

@@ -29,6 +29,8 @@ pub struct Levels {
     past: usize,
     /// The quietest tenth of each of the last blocks.
     quiet: VecDeque<f32>,
+    /// That of the block to be judged.
+    here: f32,
     loudest: f32,
 }
 
@@ -44,10 +46,12 @@ impl Levels {
         let (now, next) = rms.split_at(block.min(rms.len()));
         // a word across two blocks is brought to one level, that of its louder half
         self.loudest = (self.loudest * LEVEL_DECAY).max(nth_loudest(now)).max(nth_loudest(next));
-        let mut audible: Vec<f32> = now.iter().copied().filter(|rms| *rms > SILENCE_RMS).collect();
-        if audible.len() > block / 3 {
-            audible.sort_by(f32::total_cmp);
-            self.quiet.extend(audible.get(audible.len() / 10));
+        let mut sorted = now.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        // between gated sounds nothing is heard of the room
+        self.here = sorted.get(sorted.len() / 10).copied().filter(|rms| *rms > SILENCE_RMS).unwrap_or_default();
+        if self.here > 0.0 {
+            self.quiet.push_back(self.here);
             let surplus = self.quiet.len().saturating_sub(ROOM_BLOCKS);
             self.quiet.drain(..surplus);
         }
@@ -66,11 +70,12 @@ impl Levels {
         self.loudest
     }
 
-    /// The noise of the room: what is left where nothing happens. 0 in digital silence.
+    /// The noise of the room: what is left where nothing happens, and no more than what is quietest here. 0 in digital
+    /// silence.
     pub fn room(&self) -> f32 {
         let mut sorted: Vec<f32> = self.quiet.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
-        sorted.get(sorted.len() / ROOM_SHARE).copied().unwrap_or_default()
+        sorted.get(sorted.len() / ROOM_SHARE).map_or(0.0, |room| room.min(self.here))
     }
 
     /// The level around each of the next `block` frames.

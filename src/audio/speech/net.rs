@@ -72,8 +72,8 @@ impl Net {
                 self.packer.flush(&mut self.caught);
                 self.late.clear();
                 (self.since, self.packed, self.sounding) = (0, 0, 0);
-                self.after_voice = true;
             }
+            self.after_voice = true;
             return false;
         }
         // the first two seconds are the pause after the voice
