@@ -104,7 +104,7 @@ impl Segmenter {
             self.pack(frame, kind, out);
         }
         self.packer.flush(out);
-        self.net.finish(out);
+        self.net.finish(self.packer.has_emitted(), out);
     }
 
     /// What sounded and was no voice, once the stream has ended.

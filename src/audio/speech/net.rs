@@ -107,13 +107,13 @@ impl Net {
         }
     }
 
-    /// Ends the stream.
-    pub fn finish(&mut self, out: &mut Vec<Speech>) {
+    /// Ends the stream. `has_voice` tells whether any of it is in windows of voice: a click or two is not.
+    pub fn finish(&mut self, has_voice: bool, out: &mut Vec<Speech>) {
         while !self.late.is_empty() {
             self.take_late();
         }
         self.packer.flush(&mut self.caught);
-        self.is_due |= match self.after_voice || self.since == 0 {
+        self.is_due |= match has_voice {
             true => self.since >= LONG_SAMPLES && self.sounding >= LEAST_SOUND_SAMPLES,
             false => self.sounding >= LEAST_WITHOUT_VOICE_SAMPLES,
         };

@@ -54,6 +54,7 @@ pub struct Packer {
     pause_tail: VecDeque<(Vec<f32>, bool)>,
     /// Samples of sound that got into no window.
     unheard: u64,
+    has_emitted: bool,
 }
 
 impl Packer {
@@ -70,6 +71,7 @@ impl Packer {
             head_is_whole: false,
             pause_tail: VecDeque::new(),
             unheard: 0,
+            has_emitted: false,
         }
     }
 
@@ -102,6 +104,11 @@ impl Packer {
         self.head_is_whole = true;
         let (pcm, spans) = (std::mem::take(&mut self.pcm), std::mem::take(&mut self.spans));
         self.emit(pcm, spans, out);
+    }
+
+    /// Whether any window was complete so far.
+    pub fn has_emitted(&self) -> bool {
+        self.has_emitted
     }
 
     /// Samples of sound that got into no window so far.
@@ -216,6 +223,7 @@ impl Packer {
     fn emit(&mut self, pcm: Vec<f32>, spans: Vec<Span>, out: &mut Vec<Speech>) {
         let voiced: usize = spans.iter().map(|span| span.len.saturating_sub(WIDENED_SAMPLES)).sum();
         if voiced >= LEAST_VOICED_SAMPLES || self.goes_on && !spans.is_empty() {
+            self.has_emitted = true;
             out.push(Speech { pcm, spans, found: self.found });
         }
         self.goes_on = false;
