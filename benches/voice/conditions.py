@@ -17,7 +17,8 @@ def read(path):
 
 def write(path, samples, rate=RATE, codec="pcm_s16le"):
     """Samples as a WAV file; nothing is clipped unless it is beyond full scale."""
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "f32le", "-ar", str(rate), "-ac", "1", "-i", "-", "-c:a", codec, str(path)]
+    source = ["-f", "f32le", "-ar", str(RATE), "-ac", "1", "-i", "-"]
+    command = ["ffmpeg", "-v", "error", "-y", *source, "-ar", str(rate), "-c:a", codec, str(path)]
     subprocess.run(command, input=samples.astype(np.float32).tobytes(), check=True)
 
 
