@@ -9,7 +9,13 @@ use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
 
 pub mod amazon;
+mod html;
 pub mod json;
+mod markdown;
+mod ndjson;
+mod paragraph;
+mod places;
+mod podcast;
 pub mod subtitles;
 pub mod text;
 pub mod tidy;
@@ -210,6 +216,12 @@ pub struct Quality {
     pub windows_retried: u32,
     /// Mean token probability over all words, 0 to 1.
     pub confidence: f64,
+    /// Seconds of sound in which no voice was found and that the engine was given all the same.
+    #[serde(default)]
+    pub sound_heard: f64,
+    /// Seconds of sound in which no voice was found and that nobody listened to.
+    #[serde(default)]
+    pub sound_unheard: f64,
     /// Text that was heard and is not in the transcript, in order of windows; absent before it was told.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
@@ -251,6 +263,8 @@ pub enum DropReason {
     TooFast,
     /// The engine was very unsure of it, and a second look heard something surer.
     Unsure,
+    /// No voice was found where it was heard, and the engine is not sure of it.
+    NoVoice,
 }
 
 /// Something missing or damaged.
@@ -312,6 +326,10 @@ impl Transcript {
             Format::Srt => Ok(subtitles::srt(self).into_bytes()),
             Format::Vtt => Ok(subtitles::vtt(self).into_bytes()),
             Format::Amazon => amazon::render(self),
+            Format::Html => Ok(html::render(self).into_bytes()),
+            Format::Md => Ok(markdown::render(self).into_bytes()),
+            Format::Ndjson => ndjson::render(self),
+            Format::Podcast => podcast::render(self),
         }
     }
 
@@ -356,6 +374,12 @@ impl Transcript {
         let asked = self.request.as_ref().map(|request| request.word_timestamps);
         asked.unwrap_or_else(|| self.segments.iter().any(|segment| !segment.words.is_empty()))
     }
+}
+
+/// What people know the recording by: the last part of its key.
+fn title(transcript: &Transcript) -> &str {
+    let key = &transcript.source.key;
+    key.rsplit('/').find(|part| !part.is_empty()).unwrap_or(key)
 }
 
 #[cfg(test)]
