@@ -77,6 +77,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, segments: Vec<Se
             sample_rate_hz: 44_100,
             channels,
             speech_duration: 3.5,
+            tracks: Vec::new(),
         },
         language: Some(Language { code: language.to_owned(), probability: Some(0.98) }),
         task: Task::Transcribe,

@@ -16,6 +16,7 @@ mod fairness;
 mod faults;
 mod interruptions;
 mod many_jobs;
+mod media;
 mod network;
 mod poison;
 mod resume;

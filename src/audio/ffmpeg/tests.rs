@@ -34,8 +34,36 @@ fn script(folder: &tempfile::TempDir, lines: &str) -> PathBuf {
     path
 }
 
-/// Begins mono audio of 16 kHz.
-const HEADER: &str = r"printf '.snd\000\000\000\030\377\377\377\377\000\000\000\006\000\000\076\200\000\000\000\001'";
+/// Writes what ffmpeg would of so many seconds of silence, mono at 16 kHz, and answers how a script gives it.
+fn given(folder: &tempfile::TempDir, secs: u16) -> String {
+    let element = |id: &[u8], content: &[u8]| {
+        let size = (content.len() as u32 | 0x1000_0000).to_be_bytes();
+        [id, &size, content].concat()
+    };
+    let sound = [
+        element(&[0xB5], &16_000.0_f32.to_be_bytes()),
+        element(&[0x9F], &[1]),
+        element(&[0x62, 0x64], &[32]),
+    ];
+    let track = [
+        element(&[0xD7], &[1]),
+        element(&[0x83], &[2]),
+        element(&[0x86], b"A_PCM/FLOAT/IEEE"),
+        element(&[0xE1], &sound.concat()),
+    ];
+    let tracks = element(&[0x16, 0x54, 0xAE, 0x6B], &element(&[0xAE], &track.concat()));
+    // a segment of unknown size, and a cluster for each second
+    let mut file = [&[0x1A, 0x45, 0xDF, 0xA3, 0x80, 0x18, 0x53, 0x80, 0x67, 0xFF], &tracks[..]].concat();
+    for second in 0..secs {
+        let time = element(&[0xE7], &(u32::from(second) * 1_000).to_be_bytes());
+        let block = element(&[0xA3], &[&[0x81, 0, 0, 0x80], &[0; 64_000][..]].concat());
+        file.extend(element(&[0x1F, 0x43, 0xB6, 0x75], &[time, block].concat()));
+    }
+    let path = folder.path().join("output");
+    std::fs::write(&path, file).unwrap();
+    // what is in the file is asked first, without a request for output
+    format!("case \"$*\" in *pipe:1) ;; *) exit 1;; esac\ncat '{}'", path.display())
+}
 
 fn installed() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
@@ -81,7 +109,7 @@ fn a_playlist_is_not_followed() {
 #[test]
 fn a_child_that_never_ends_is_stopped_at_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let program = script(&folder, &format!("{HEADER}\nexec cat /dev/zero"));
+    let program = script(&folder, &format!("{}\nexec sleep 1000", given(&folder, 61)));
     let fault = read(&program, &sun_audio()).0.unwrap_err();
     assert_eq!(fault.problem().map(|p| p.code), Some(Code::AudioTooLong), "{fault}");
 }
@@ -90,24 +118,27 @@ fn a_child_that_never_ends_is_stopped_at_the_limit() {
 fn a_child_that_is_killed_says_nothing_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     // before the first sample, and after two seconds of them
-    for lines in ["kill -9 $$".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nkill -TERM $$")] {
+    let two_secs = given(&folder, 2);
+    for lines in ["case \"$*\" in *pipe:1) kill -9 $$;; esac".to_owned(), format!("{two_secs}\nkill -TERM $$")] {
         let (outcome, _) = read(&script(&folder, &lines), &sun_audio());
         assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("signal")), "{outcome:?}");
     }
     // its own exit is evidence
-    let (outcome, _) = read(&script(&folder, &format!("{HEADER}\nhead -c 128000 /dev/zero\nexit 1")), &sun_audio());
+    let (outcome, _) = read(&script(&folder, &format!("{two_secs}\nexit 1")), &sun_audio());
     assert_eq!(outcome.unwrap().warnings.len(), 1);
 }
 
 #[test]
 fn a_child_that_hangs_says_nothing_of_the_file() {
     let (folder, options) = (tempfile::tempdir().unwrap(), options(None));
-    for lines in ["exec sleep 1000".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nexec sleep 1000")] {
+    for lines in ["exec sleep 1000".to_owned(), format!("{}\nexec sleep 1000", given(&folder, 2))] {
         let mut ignored = |_: &[f32]| ();
         let mut streams = Streams::new("talk.au", &options, Sink::Samples(&mut ignored));
         let problem = Problem { code: Code::UnsupportedFormat, message: "unknown".to_owned() };
         let program = script(&folder, &lines);
-        let outcome = decode_within(Duration::from_millis(500), &program, &program, &mut streams, problem);
+        let silence = Duration::from_millis(500);
+        let work = Work { program: &program, path: &program, name: "talk.au", silence };
+        let outcome = decode_within(work, &mut streams, problem);
         assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("gave nothing")), "{outcome:?}");
     }
 }

@@ -1,0 +1,329 @@
+//! Matroska and WebM: their audio tracks, and the packets of one of them on the time line that a player shows. Of other
+//! tracks nothing but the first time is read. Also what ffmpeg hands over, through a pipe.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read};
+
+use flate2::read::ZlibDecoder;
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::packet::Packet as Coded;
+use symphonia::core::units::{Duration, Timestamp};
+
+use self::ebml::{Header, Reader, Source, children, float, signed, unsigned};
+use self::tracks::{Audio, Packing};
+use super::format::Format;
+use super::{Demuxer, Packet, Part, Step, Track, Unreadable};
+
+mod block;
+pub mod ebml;
+mod tracks;
+
+const EBML: u32 = 0x1A45_DFA3;
+const SEGMENT: u32 = 0x1853_8067;
+const INFO: u32 = 0x1549_A966;
+const TRACKS: u32 = 0x1654_AE6B;
+const CLUSTER: u32 = 0x1F43_B675;
+const CLUSTER_TIME: u32 = 0xE7;
+const SIMPLE_BLOCK: u32 = 0xA3;
+const BLOCK_GROUP: u32 = 0xA0;
+const BLOCK: u32 = 0xA1;
+const BLOCK_DURATION: u32 = 0x9B;
+const DISCARD_PADDING: u32 = 0x75A2;
+
+/// The largest description that is read into memory.
+const MOST_HEAD_BYTES: u64 = 16 << 20;
+
+/// The largest block of audio.
+const MOST_BLOCK_BYTES: u64 = 32 << 20;
+
+/// The largest packet after decompression.
+const MOST_PACKET_BYTES: u64 = 4 << 20;
+
+/// Whether a file that begins so is one.
+pub fn is_matroska(head: &[u8]) -> bool {
+    head.starts_with(&EBML.to_be_bytes())
+}
+
+/// An opened file, at its first cluster.
+pub struct Matroska<S> {
+    reader: Reader<S>,
+    audio: Vec<Audio>,
+    /// Seconds of a tick of the file's clock.
+    tick_secs: f64,
+    /// Seconds of the whole, if it is only one track's.
+    pub expected_secs: Option<f64>,
+    /// Where the segment ends, if that is known.
+    end: Option<u64>,
+}
+
+impl<S: Source> Matroska<S> {
+    /// Reads what stands before the first cluster.
+    ///
+    /// # Errors
+    /// Why the file cannot be read so.
+    pub fn open(source: S) -> Result<Self, Unreadable> {
+        let reader = Reader::new(source);
+        let mut file = Self { reader, audio: Vec::new(), tick_secs: 1e-3, expected_secs: None, end: None };
+        let (mut count, mut ticks) = (None, None);
+        loop {
+            let header = match file.reader.header() {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(e) if is_damage(&e) => break,
+                Err(e) => return Err(e.into()),
+            };
+            match (header.id, header.size) {
+                (SEGMENT, size) => file.end = size.map(|size| file.reader.at.saturating_add(size)),
+                (CLUSTER, _) => break,
+                (INFO | TRACKS, Some(size)) if size <= MOST_HEAD_BYTES => {
+                    let content = file.reader.content(size)?;
+                    if header.id == TRACKS {
+                        let (audio, all) = tracks::read(&content);
+                        (file.audio, count) = (audio, Some(all));
+                    } else {
+                        (file.tick_secs, ticks) = info(&content);
+                    }
+                }
+                (_, Some(size)) if file.reader.skip(size)? => {}
+                _ => break,
+            }
+        }
+        let Some(count) = count else {
+            return Err(Unreadable::corrupt("it has no tracks"));
+        };
+        // a video that goes on longer is no lack of audio
+        let secs = ticks.map(|ticks: f64| ticks * file.tick_secs);
+        file.expected_secs = secs.filter(|secs| count == 1 && secs.is_finite() && *secs > 0.0);
+        Ok(file)
+    }
+
+    /// The audio tracks, in order.
+    pub fn tracks(&self) -> Vec<Track> {
+        self.audio.iter().map(|audio| audio.facts.clone()).collect()
+    }
+
+    /// The packets of an audio track, by its place among those, and how they are coded.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub fn packets(self, index: usize) -> Result<(MatroskaPackets<S>, Format), Unreadable> {
+        let Self { reader, audio, tick_secs, end, .. } = self;
+        let Some(track) = audio.into_iter().nth(index) else { return Err(Unreadable::corrupt("it has no such track")) };
+        let Some(format) = track.format.clone() else {
+            let codec = &track.facts.codec;
+            return Err(Unreadable::unsupported(&format!("no built-in decoder for {codec} in matroska")));
+        };
+        if track.packing == Packing::Unknown {
+            return Err(Unreadable::unsupported("its packets are compressed in a way that no built-in decoder undoes"));
+        }
+        let packets = MatroskaPackets {
+            reader,
+            track,
+            tick_secs,
+            end,
+            // the header of the first cluster was just read
+            cluster_secs: 0.0,
+            zero_secs: None,
+            earliest_secs: f64::INFINITY,
+            ready: VecDeque::new(),
+            changed: None,
+            restarts: false,
+            is_over: false,
+        };
+        Ok((packets, format))
+    }
+}
+
+/// The packets of a track.
+pub struct MatroskaPackets<S> {
+    reader: Reader<S>,
+    track: Audio,
+    tick_secs: f64,
+    end: Option<u64>,
+    cluster_secs: f64,
+    /// When the first track begins.
+    zero_secs: Option<f64>,
+    earliest_secs: f64,
+    ready: VecDeque<Packet>,
+    changed: Option<AudioCodecParameters>,
+    restarts: bool,
+    is_over: bool,
+}
+
+/// What a block group says of its block.
+#[derive(Default)]
+struct Group {
+    block: Option<Vec<u8>>,
+    secs: f64,
+    padding_secs: f64,
+}
+
+impl<S: Source> MatroskaPackets<S> {
+    /// Takes times as they are: the file's other tracks, by which it may begin, are not in it.
+    pub fn begin_at_zero(&mut self) {
+        self.zero_secs = Some(0.0);
+    }
+
+    /// Reads on to the next packets, or the end.
+    fn read_on(&mut self) -> io::Result<Option<Step>> {
+        let Some(Header { id, size }) = self.reader.header()? else {
+            self.is_over = true;
+            let cut_off = self.end.is_some_and(|end| end > self.reader.at);
+            return Ok(Some(Step::End { cut_off }));
+        };
+        match (id, size) {
+            (CLUSTER, _) => {}
+            (SEGMENT, size) => {
+                self.end = size.map(|size| self.reader.at.saturating_add(size));
+                self.restarts = true;
+            }
+            (CLUSTER_TIME, Some(size)) => {
+                self.cluster_secs = unsigned(&self.reader.content(size.min(8))?) as f64 * self.tick_secs;
+            }
+            (SIMPLE_BLOCK, Some(size)) => {
+                if let Some(block) = self.block(size)? {
+                    self.take(&Group { block: Some(block), ..Group::default() });
+                }
+            }
+            (BLOCK_GROUP, Some(size)) => {
+                let group = self.group(size)?;
+                self.take(&group);
+            }
+            // of another file behind this one
+            (TRACKS, Some(size)) if size <= MOST_HEAD_BYTES => {
+                let (audio, _) = tracks::read(&self.reader.content(size)?);
+                let same = audio.into_iter().find(|audio| audio.number == self.track.number && audio.format.is_some());
+                if let Some(track) = same {
+                    self.changed = track.format.as_ref().map(|format| format.params.clone());
+                    self.track = track;
+                }
+            }
+            (INFO, Some(size)) if size <= MOST_HEAD_BYTES => {
+                self.tick_secs = info(&self.reader.content(size)?).0;
+            }
+            (_, Some(size)) if self.reader.skip(size)? => {}
+            (_, Some(_)) => return Err(ErrorKind::UnexpectedEof.into()),
+            (_, None) => return Err(ErrorKind::InvalidData.into()),
+        }
+        Ok(None)
+    }
+
+    /// The content of a block of `size` bytes, if it is our track's. Of others the time is looked at, as long as it is not
+    /// known when the file begins.
+    fn block(&mut self, size: u64) -> io::Result<Option<Vec<u8>>> {
+        let head = self.reader.content(size.min(8))?;
+        let rest = size - head.len() as u64;
+        let known = block::start(&head);
+        if let Some((_, ticks)) = known
+            && self.zero_secs.is_none()
+        {
+            self.earliest_secs = self.earliest_secs.min(self.secs(ticks));
+        }
+        let is_ours = known.is_some_and(|(number, _)| number == self.track.number);
+        if is_ours && rest <= MOST_BLOCK_BYTES {
+            let rest = self.reader.content(rest)?;
+            return Ok(Some([head, rest].concat()));
+        }
+        if self.reader.skip(rest)? { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) }
+    }
+
+    fn group(&mut self, size: u64) -> io::Result<Group> {
+        let end = self.reader.at.saturating_add(size);
+        let mut group = Group::default();
+        while self.reader.at < end {
+            let Some(Header { id, size: Some(size) }) = self.reader.header()? else {
+                return Err(ErrorKind::InvalidData.into());
+            };
+            match id {
+                BLOCK => group.block = self.block(size)?,
+                BLOCK_DURATION => group.secs = unsigned(&self.reader.content(size.min(8))?) as f64 * self.tick_secs,
+                DISCARD_PADDING => group.padding_secs = signed(&self.reader.content(size.min(8))?) as f64 / 1e9,
+                _ if self.reader.skip(size)? => {}
+                _ => return Err(ErrorKind::UnexpectedEof.into()),
+            }
+        }
+        Ok(group)
+    }
+
+    fn secs(&self, ticks: i16) -> f64 {
+        self.cluster_secs + f64::from(ticks) * self.tick_secs * self.track.time_scale
+    }
+
+    /// The packets of a block of our track.
+    fn take(&mut self, group: &Group) {
+        let Some(block) = &group.block else { return };
+        let Some((_, ticks)) = block::start(block) else { return };
+        let zero_secs = *self.zero_secs.get_or_insert(self.earliest_secs);
+        let frames = block::frames(block);
+        let count = frames.len();
+        let mut at_secs = Some(self.secs(ticks) - zero_secs - self.track.delay_secs);
+        let secs = if group.secs > 0.0 { group.secs / count.max(1) as f64 } else { self.track.packet_secs };
+        for (index, frame) in frames.into_iter().enumerate() {
+            let Some(data) = unpacked(frame, &self.track.packing) else { continue };
+            let coded = Coded::new(0, Timestamp::new(0), Duration::new(0), data);
+            // of packets that share a block only the first has a time
+            let part = Part { skip_secs: 0.0, len_secs: f64::INFINITY, at_secs: at_secs.take() };
+            let cut_secs = if index + 1 == count { group.padding_secs.max(0.0) } else { 0.0 };
+            let (changed, restarts) = (self.changed.take(), std::mem::take(&mut self.restarts));
+            self.ready.push_back(Packet { coded, secs, parts: vec![part], cut_secs, changed, restarts });
+        }
+    }
+}
+
+impl<S: Source> Demuxer for MatroskaPackets<S> {
+    fn next(&mut self) -> io::Result<Step> {
+        loop {
+            if let Some(packet) = self.ready.pop_front() {
+                return Ok(Step::Packet(packet));
+            }
+            if self.is_over {
+                return Ok(Step::End { cut_off: false });
+            }
+            match self.read_on() {
+                Ok(Some(step)) => return Ok(step),
+                Ok(None) => {}
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+                    self.is_over = true;
+                    return Ok(Step::End { cut_off: true });
+                }
+                Err(e) if is_damage(&e) => {
+                    // clusters can be found again; what follows the identifier is the size, and then its elements
+                    self.is_over = !self.reader.seek_id(CLUSTER)? || self.reader.size().is_err();
+                    return Ok(Step::Damaged("a damaged stretch was left out".to_owned()));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+}
+
+/// Seconds of a tick, and how many the whole has.
+fn info(content: &[u8]) -> (f64, Option<f64>) {
+    let (mut tick_secs, mut ticks) = (1e-3, None);
+    for (id, value) in children(content) {
+        match id {
+            0x2A_D7B1 => tick_secs = unsigned(value).max(1) as f64 / 1e9,
+            0x4489 => ticks = Some(float(value)),
+            _ => {}
+        }
+    }
+    (tick_secs, ticks)
+}
+
+/// A packet as its encoder made it; `None` where it cannot be had back.
+fn unpacked(frame: &[u8], packing: &Packing) -> Option<Box<[u8]>> {
+    match packing {
+        Packing::None => Some(frame.into()),
+        Packing::Stripped(start) => Some([start, frame].concat().into()),
+        Packing::Zlib => {
+            let mut data = Vec::new();
+            ZlibDecoder::new(frame).take(MOST_PACKET_BYTES).read_to_end(&mut data).ok()?;
+            Some(data.into())
+        }
+        Packing::Unknown => None,
+    }
+}
