@@ -28,6 +28,9 @@ mod tests;
 /// A child that gives nothing for this long hangs.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
+/// What ffmpeg calls streams of bare frames. The times that it gives these are counted, at a rate that may change.
+const CLOCKLESS: [&str; 8] = ["aac", "ac3", "dts", "eac3", "flac", "loas", "mp3", "truehd"];
+
 /// A program, a file for it, and how long it may give nothing.
 #[derive(Clone, Copy)]
 struct Work<'a> {
@@ -48,7 +51,8 @@ fn decode_within(work: Work<'_>, streams: &mut Streams<'_>, problem: Problem) ->
     let name = work.name;
     let listing = work.listing()?;
     let choice = tracks::choose(&listing.tracks, |index| has_sound(work, streams, index));
-    let heard = listen(work, choice.index, streams)?;
+    let has_clock = !listing.container.as_deref().is_some_and(|container| CLOCKLESS.contains(&container));
+    let heard = listen(work, choice.index, has_clock, streams)?;
     if streams.secs() == 0.0 {
         let complaint = if heard.complaint.is_empty() { &listing.complaint } else { &heard.complaint };
         if complaint.contains("matches no streams") {
@@ -89,10 +93,10 @@ struct Heard {
 }
 
 /// Brings a track into `streams`.
-fn listen(work: Work<'_>, index: usize, streams: &mut Streams<'_>) -> Result<Heard, Fault> {
+fn listen(work: Work<'_>, index: usize, has_clock: bool, streams: &mut Streams<'_>) -> Result<Heard, Fault> {
     let name = work.name;
     let mut ffmpeg = Ffmpeg::start(work, &child::decoding(index)).map_err(|e| work.unstartable(&e))?;
-    let tally = match source(&mut ffmpeg) {
+    let tally = match source(&mut ffmpeg, has_clock) {
         Some(mut source) => packets::pump(&mut source, streams).map_err(|failure| match failure {
             Failure::Fault(fault) => fault,
             Failure::Unreadable(problem) => Fault::Permanent(problem),
@@ -121,14 +125,14 @@ fn has_sound(work: Work<'_>, streams: &Streams<'_>, index: usize) -> bool {
     let Ok(mut ffmpeg) = Ffmpeg::start(work, &child::decoding(index)) else { return false };
     let mut ignored = |_: &[f32]| ();
     let mut trial = Streams::new(work.name, streams.options(), Sink::Samples(&mut ignored));
-    source(&mut ffmpeg).is_some_and(|mut source| packets::finds_sound(&mut source, &mut trial))
+    source(&mut ffmpeg, false).is_some_and(|mut source| packets::finds_sound(&mut source, &mut trial))
 }
 
 /// What the child writes, as a source of packets.
-fn source(ffmpeg: &mut Ffmpeg) -> Option<Source> {
+fn source(ffmpeg: &mut Ffmpeg, has_clock: bool) -> Option<Source> {
     let file = Matroska::open(PipeSource(ffmpeg.output()?)).ok()?;
     let (mut packets, format) = file.packets(0).ok()?;
-    packets.begin_at_zero();
+    packets.take_times_as_they_are(has_clock);
     let opened = Opened { demuxer: Box::new(packets), container: "ffmpeg", format, expected_secs: None };
     Source::new(opened).ok()
 }

@@ -111,15 +111,17 @@ impl Timeline {
         if self.held_secs >= AGREEMENT_SECS { self.settle(streams) } else { Ok(()) }
     }
 
-    /// Puts what is held.
+    /// Puts what is held. At the end no more packets come that could agree, so nothing is left out.
     pub fn finish(&mut self, streams: &mut Streams<'_>) -> Result<(), Fault> {
-        if self.held.is_empty() { Ok(()) } else { self.settle(streams) }
+        if self.held.is_empty() || self.late_secs < 0.0 { self.release(streams) } else { self.settle(streams) }
     }
 
     /// Believes the times of what is held.
     fn settle(&mut self, streams: &mut Streams<'_>) -> Result<(), Fault> {
         let late_secs = self.late_secs;
-        if late_secs > self.longest_gap_secs || late_secs < -LONGEST_OVERLAP_SECS {
+        // all that comes is early against the first packets: those were late
+        let began_late = -late_secs <= LONGEST_DRIFT_SECS && streams.secs() < AGREEMENT_SECS;
+        if late_secs > self.longest_gap_secs || late_secs < -LONGEST_OVERLAP_SECS || (late_secs < 0.0 && began_late) {
             self.offset_secs -= late_secs;
         } else if late_secs > 0.0 {
             let at_start = streams.secs() == 0.0;
@@ -204,3 +206,6 @@ fn fill(secs: f64, rate_hz: u32, channels: usize, streams: &mut Streams<'_>) -> 
 fn secs_of(planes: &Planes, rate_hz: u32) -> f64 {
     planes.first().map_or(0, Vec::len) as f64 / f64::from(rate_hz.max(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,7 +229,8 @@ impl GeneralPackets {
             self.header = header;
         }
         let secs_of = |duration: Duration| secs(self.time_base, duration);
-        let (start, end, all) = (secs_of(coded.trim_start), secs_of(coded.trim_end), secs_of(coded.block_dur()));
+        // of MPEG frames the duration is that of the whole frame, and what is cut off may be more
+        let (start, end, all) = (secs_of(coded.trim_start), secs_of(coded.trim_end), secs_of(coded.dur));
         let mut packet = self.packet(coded, None);
         if !self.end_is_known {
             return Ok(Some(packet));
@@ -245,7 +246,7 @@ impl GeneralPackets {
     }
 
     fn packet(&mut self, mut coded: Coded, at_secs: Option<f64>) -> Packet {
-        let packet_secs = secs(self.time_base, coded.block_dur());
+        let packet_secs = secs(self.time_base, if self.is_mpeg { coded.dur } else { coded.block_dur() });
         let mut cut_secs = 0.0;
         if self.is_opus {
             // the delay is counted by whoever decodes, over as many packets as it takes

@@ -124,6 +124,7 @@ impl<S: Source> Matroska<S> {
             // the header of the first cluster was just read
             cluster_secs: 0.0,
             zero_secs: None,
+            has_clock: true,
             earliest_secs: f64::INFINITY,
             ready: VecDeque::new(),
             changed: None,
@@ -143,6 +144,7 @@ pub struct MatroskaPackets<S> {
     cluster_secs: f64,
     /// When the first track begins.
     zero_secs: Option<f64>,
+    has_clock: bool,
     earliest_secs: f64,
     ready: VecDeque<Packet>,
     changed: Option<AudioCodecParameters>,
@@ -159,9 +161,9 @@ struct Group {
 }
 
 impl<S: Source> MatroskaPackets<S> {
-    /// Takes times as they are: the file's other tracks, by which it may begin, are not in it.
-    pub fn begin_at_zero(&mut self) {
-        self.zero_secs = Some(0.0);
+    /// Takes times as they are: the file's other tracks, by which it may begin, are not in it. Or takes none.
+    pub fn take_times_as_they_are(&mut self, has_clock: bool) {
+        (self.zero_secs, self.has_clock) = (Some(0.0), has_clock);
     }
 
     /// Reads on to the next packets, or the end.
@@ -256,7 +258,8 @@ impl<S: Source> MatroskaPackets<S> {
         let zero_secs = *self.zero_secs.get_or_insert(self.earliest_secs);
         let frames = block::frames(block);
         let count = frames.len();
-        let mut at_secs = Some(self.secs(ticks) - zero_secs - self.track.delay_secs);
+        let at_secs = self.secs(ticks) - zero_secs - self.track.delay_secs;
+        let mut at_secs = Some(at_secs).filter(|_| self.has_clock);
         let secs = if group.secs > 0.0 { group.secs / count.max(1) as f64 } else { self.track.packet_secs };
         for (index, frame) in frames.into_iter().enumerate() {
             let Some(data) = unpacked(frame, &self.track.packing) else { continue };

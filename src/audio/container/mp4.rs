@@ -317,7 +317,7 @@ impl Demuxer for Mp4Packets {
                 self.is_over = true;
                 return Ok(Step::Damaged("its tables name more data than it has".to_owned()));
             }
-            if !self.edits.is_near(end, PREROLL_SECS) {
+            if !self.edits.is_near(start, end, PREROLL_SECS) {
                 continue;
             }
             let Some(data) = self.window.get(sample.at, sample.bytes as usize)? else {

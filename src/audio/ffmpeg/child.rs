@@ -132,7 +132,7 @@ impl Ffmpeg {
             let _ = self.child.kill();
         }
         let told = self.told.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        (self.child.wait(), complaint(&told))
+        (self.child.wait(), complaint(&without_trifles(&told)))
     }
 
     /// All that it says, of one that writes nothing.
@@ -190,6 +190,12 @@ fn last_of(mut stderr: impl Read) -> String {
         kept.drain(..surplus);
     }
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+/// What was told, without the error that an empty packet is, which some muxers write at the end to correct a header.
+fn without_trifles(told: &str) -> String {
+    let is_trifle = |line: &&str| line.starts_with("Error while decoding stream") && line.ends_with("Invalid argument");
+    told.lines().filter(|line| !is_trifle(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// The last lines of what was told, as one.

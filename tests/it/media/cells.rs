@@ -213,13 +213,19 @@ fn cell(container: &'static str, codec: &'static str, kind: &'static str, audio:
         }
         "rate-change" | "channel-change" => {
             end = End::Packets;
-            let other = if kind == "rate-change" { "-ar 32000 -ac 1" } else { "-ac 2" };
+            let other = match (kind, codec) {
+                ("channel-change", _) => "-ac 2",
+                (_, "opus") => "-ar 24000 -ac 1",
+                _ => "-ar 32000 -ac 1",
+            };
             vec![
                 ffmpeg(&format!("-i speech.wav {audio} -ac 1 {muxer} {base}")),
                 ffmpeg(&format!("-i speech.wav {audio} {other} {muxer} {second}")),
                 format!("cat {base} {second} > {file}"),
             ]
         }
+        // which is nothing without a picture
+        _ if container == "mxf" => vec![ffmpeg(&format!("{} -shortest {file}", with_video("-i speech.wav")))],
         _ => vec![ffmpeg(&plain)],
     };
     Cell { container, codec, kind, commands, file, track, end, is_sample: false }

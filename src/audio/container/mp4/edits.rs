@@ -115,9 +115,9 @@ impl Edits {
         self.0.last().is_none_or(|edit| edit.media + edit.len <= start)
     }
 
-    /// Whether something that is played begins less than `secs` after `end`, or has begun.
-    pub fn is_near(&self, end: f64, secs: f64) -> bool {
-        let from = self.0.partition_point(|edit| edit.media + edit.len <= end);
+    /// Whether something is played of media from `start` to `end`, or begins less than `secs` after it.
+    pub fn is_near(&self, start: f64, end: f64, secs: f64) -> bool {
+        let from = self.0.partition_point(|edit| edit.media + edit.len <= start);
         self.0.get(from).is_some_and(|edit| edit.media <= end + secs)
     }
 }
