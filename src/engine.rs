@@ -12,6 +12,7 @@ pub mod device;
 pub mod greedy;
 pub mod lanes;
 pub mod native;
+pub mod processor;
 pub mod spectrogram;
 pub mod whisper;
 
@@ -48,5 +49,5 @@ pub fn main(args: &EngineArgs) -> ExitCode {
 /// Whether this CPU, and the kernels this program was built with, multiply bf16 matrices in hardware: 1.7 times as fast
 /// as f16, at the same accuracy.
 pub fn multiplies_bf16() -> bool {
-    whisper_rs::print_system_info().contains("AVX512_BF16 = 1")
+    processor::compiled(whisper_rs::print_system_info(), "AVX512_BF16")
 }

@@ -60,6 +60,13 @@ pub struct Delivery {
     pub max_receive_count: Option<u32>,
 }
 
+impl Delivery {
+    /// Tells it from the message's other deliveries.
+    pub fn key(&self) -> (String, u32) {
+        (self.message_id.clone(), self.receive_count)
+    }
+}
+
 /// What control tells a running job, and the job control.
 #[derive(Debug, Clone, Default)]
 pub struct Control {

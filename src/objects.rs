@@ -11,6 +11,8 @@ use futures_util::Stream;
 use crate::fault::Fault;
 
 pub mod folder;
+#[cfg(test)]
+pub mod memory;
 pub mod s3;
 
 /// A bucket and a key, displayed as `s3://bucket/key`.

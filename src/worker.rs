@@ -124,7 +124,7 @@ impl Worker {
         background.spawn(async move { aborter.fire_abort().await });
         let patience = health.patience().refusal;
         let Some(traits) = read_traits(queue.as_ref(), &drain, patience).await? else { return Ok(drained(&drain)) };
-        let attempts = Attempts::new(queue, handler, health.clone(), settings, drain.clone(), counts);
+        let attempts = Attempts::new(queue, handler, health.clone(), settings, drain.clone(), counts, progress.clone());
         let mut receiver = Receiver::new(attempts, traits, health, settings, drain, progress);
         let ended = receiver.receive_until_stopped().await;
         receiver.finish().await;

@@ -30,7 +30,7 @@ const BACKOFF_CAP: Duration = Duration::from_secs(900);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Left free on the scratch disk, for neighbours and logs.
-const DISK_RESERVE_BYTES: u64 = 512 << 20;
+pub(super) const DISK_RESERVE_BYTES: u64 = 512 << 20;
 
 /// What is left of the time to stop for saying which jobs were let go.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -43,6 +43,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     let RunConfig { engine, places: place_config, delivery } = config;
     let defaults = super::defaults(&engine).map_err(Trouble::Config)?;
     let allow = place_config.allow_list().map_err(Trouble::Config)?;
+    super::suits_processor(&engine).map_err(Trouble::Config)?;
     let model = super::resolve_model(&engine).map_err(Trouble::Config)?;
     let places = Places::open(&place_config, &delivery).await?;
     let scratch_dir = place_config.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);

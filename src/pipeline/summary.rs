@@ -9,7 +9,7 @@ use crate::transcript::Transcript;
 pub fn tell(transcript: &Transcript, resumed: Resumed, delivery: &Delivery, clock: &Clock, total_secs: f64) {
     let queue_wait_secs = clock.secs_since(delivery.sent_at_ms).map(|age_secs| age_secs - total_secs);
     tracing::info!(
-        status = ?transcript.status,
+        status = transcript.status.word(),
         audio_secs = transcript.audio.duration,
         speech_secs = transcript.audio.speech_duration,
         queue_wait_secs,

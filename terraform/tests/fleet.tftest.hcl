@@ -26,6 +26,10 @@ run "an_instance_is_hardened_and_knows_its_settings" {
     error_message = "worker.env is written at the first boot"
   }
   assert {
+    condition     = jsondecode(yamldecode(base64decode(aws_launch_template.worker[0].user_data)).write_files[1].content).logs.logs_collected.files.collect_list[0].log_group_name == aws_cloudwatch_log_group.worker.name
+    error_message = "the agent sends the worker's lines to this hub's group"
+  }
+  assert {
     condition     = startswith(base64decode(aws_launch_template.worker[0].user_data), "#cloud-config\n")
     error_message = "as cloud-init wants it"
   }
