@@ -9,11 +9,11 @@ use std::time::Duration;
 use self::child::Ffmpeg;
 use self::listing::Listing;
 use super::AudioReport;
-use super::codecs::packets::{self, Tally};
 use super::codecs::Source;
+use super::codecs::packets::{self, Tally};
+use super::container::Opened;
 use super::container::matroska::Matroska;
 use super::container::matroska::ebml::PipeSource;
-use super::container::Opened;
 use super::decode::Failure;
 use super::streams::{Sink, Streams};
 use super::tracks;
@@ -141,9 +141,8 @@ impl Work<'_> {
     /// What the program says is in the file.
     fn listing(&self) -> Result<Listing, Fault> {
         let ffmpeg = Ffmpeg::start(*self, &child::listing()).map_err(|e| self.unstartable(&e))?;
-        let told = ffmpeg.told().map_err(|_| {
-            ended(self.name, &format!("gave nothing for {} s", self.silence.as_secs()))
-        })?;
+        let told =
+            ffmpeg.told().map_err(|_| ended(self.name, &format!("gave nothing for {} s", self.silence.as_secs())))?;
         Ok(Listing::read(&told.replace(&format!("file:{}", self.path.display()), self.name)))
     }
 

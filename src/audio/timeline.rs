@@ -12,6 +12,9 @@ const SAME_SECS: f64 = 0.1;
 /// A gap or an overlap is believed when all packets of so many seconds agree on it: a burst of late packets catches up.
 const AGREEMENT_SECS: f64 = 2.0;
 
+/// However many channels there are and at whatever rate, no more than this waits, samples.
+const MOST_HELD_SAMPLES: usize = 4 << 20;
+
 /// A longer overlap is another clock: two recordings in one file.
 const LONGEST_OVERLAP_SECS: f64 = 10.0;
 
@@ -108,7 +111,8 @@ impl Timeline {
         if has_caught_up {
             return self.release(streams);
         }
-        if self.held_secs >= AGREEMENT_SECS { self.settle(streams) } else { Ok(()) }
+        let samples = self.held.iter().flat_map(|held| &held.planes).map(Vec::len).sum::<usize>();
+        if self.held_secs >= AGREEMENT_SECS || samples > MOST_HELD_SAMPLES { self.settle(streams) } else { Ok(()) }
     }
 
     /// Puts what is held. At the end no more packets come that could agree, so nothing is left out.

@@ -78,9 +78,8 @@ mod tests {
 
     #[test]
     fn the_marked_track_is_taken_else_the_first_with_sound() {
-        let index = |defaults: &[bool], sounding: &[usize]| {
-            choose(&tracks(defaults), |index| sounding.contains(&index)).index
-        };
+        let index =
+            |defaults: &[bool], sounding: &[usize]| choose(&tracks(defaults), |index| sounding.contains(&index)).index;
         assert_eq!(index(&[false, true], &[0, 1]), 1);
         // marks on all, or on none, say nothing
         assert_eq!(index(&[true, true], &[1]), 1);

@@ -73,7 +73,9 @@ impl Adts {
         for at in start..start + LEAD_BYTES.min(bytes.len()) {
             let Some(header) = header_at(&mut window, at)? else { continue };
             let (mut next, mut count) = (at + header.len, 1);
-            while count < FRAMES_IN_A_ROW && let Some(header) = header_at(&mut window, next)? {
+            while count < FRAMES_IN_A_ROW
+                && let Some(header) = header_at(&mut window, next)?
+            {
                 (next, count) = (next + header.len, count + 1);
             }
             if count == FRAMES_IN_A_ROW {
@@ -91,20 +93,16 @@ impl Adts {
     /// How the first frames are coded.
     pub fn format(&self) -> Format {
         let (rate_hz, channels) = (self.current.rate_hz(), u16::from(self.current.channels));
-        self.current.format().unwrap_or_else(|| {
-            Format::new(symphonia::core::codecs::audio::well_known::CODEC_ID_AAC, rate_hz, channels)
-        })
+        self.current
+            .format()
+            .unwrap_or_else(|| Format::new(symphonia::core::codecs::audio::well_known::CODEC_ID_AAC, rate_hz, channels))
     }
 
     /// Goes on to where a frame begins that another one follows.
     fn sync(&mut self) -> io::Result<bool> {
         while self.at + (HEADER_BYTES as u64) < self.len {
-            // a tag between two files that were joined
-            if let Some(tag) = self.window.get(self.at, 10)?.map(tag_len).filter(|len| *len > 0) {
-                self.at += tag;
-                continue;
-            }
-            self.at += 1;
+            // a tag between two files that were joined is left out at once
+            self.at += self.window.get(self.at, 10)?.map_or(0, tag_len).max(1);
             if let Some(header) = header_at(&mut self.window, self.at)?
                 && header_at(&mut self.window, self.at + header.len)?.is_some_and(|next| next.is_alike(&header))
             {
@@ -140,7 +138,14 @@ impl Demuxer for Adts {
         let coded = Coded::new(0, Timestamp::new(0), Duration::new(0), frame);
         self.at += header.len;
         let secs = SAMPLES / f64::from(header.rate_hz().max(1));
-        Ok(Step::Packet(Packet { coded, secs, parts: vec![Part::whole(None)], cut_secs: 0.0, changed, restarts: false }))
+        Ok(Step::Packet(Packet {
+            coded,
+            secs,
+            parts: vec![Part::whole(None)],
+            cut_secs: 0.0,
+            changed,
+            restarts: false,
+        }))
     }
 }
 

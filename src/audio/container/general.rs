@@ -52,10 +52,7 @@ impl General {
             Error::DecodeError(reason) | Error::Unsupported(reason) if !reason.starts_with("core") => {
                 Unreadable::corrupt(reason)
             }
-            e => Unreadable::Reason(
-                Code::UnsupportedFormat,
-                format!("is in no audio format that can be read ({e})"),
-            ),
+            e => Unreadable::Reason(Code::UnsupportedFormat, format!("is in no audio format that can be read ({e})")),
         })?;
         Ok(Self { reader, file_bytes })
     }
@@ -143,9 +140,8 @@ fn expected_secs(
     let bytes_per_sec = f64::from(params.sample_rate.unwrap_or(1))
         * f64::from(params.bits_per_sample.unwrap_or(8).div_ceil(8))
         * params.channels.as_ref().map_or(1, |c| c.count()) as f64;
-    let endless = container == "wave"
-        && secs * bytes_per_sec >= UNKNOWN_WAV_BYTES
-        && secs * bytes_per_sec > file_bytes as f64;
+    let endless =
+        container == "wave" && secs * bytes_per_sec >= UNKNOWN_WAV_BYTES && secs * bytes_per_sec > file_bytes as f64;
     (!endless).then_some(secs)
 }
 

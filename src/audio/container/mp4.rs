@@ -3,34 +3,28 @@
 
 use std::io;
 
-use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::packet::Packet as Coded;
-use symphonia::core::units::{Duration, Timestamp};
-
 use self::boxes::BoxAt;
 use self::edits::Edits;
 use self::entry::Entry;
 use self::fragments::{Defaults, Fragments};
+use self::packets::Mp4Packets;
 use self::samples::Samples;
 use super::bytes::{Bytes, Window, u16_at, u32_at, u64_at};
-use super::format::Format;
-use super::{Demuxer, Packet, Step, Track, Unreadable};
+use super::{Track, Unreadable};
 
 mod boxes;
 mod edits;
 mod entry;
 mod fragments;
+mod packets;
 mod samples;
 
 /// The names of boxes that a file begins with.
 const FIRST: [&[u8; 4]; 11] =
     [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx", b"uuid"];
 
-/// A decoder needs what comes shortly before a cut, seconds: the packet that overlaps, and what Opus converges in.
-const PREROLL_SECS: f64 = 0.1;
-
-/// The largest packet. A second of 32 channels of uncompressed audio at 192 kHz is less.
-const MOST_PACKET_BYTES: u64 = 32 << 20;
+/// More tracks than any recording has.
+const MOST_TRACKS: usize = 1_000;
 
 /// No audio is coded in less, bits per second: a duration that says so is not meant.
 const LEAST_BITS_PER_SEC: f64 = 100.0;
@@ -102,7 +96,7 @@ impl Mp4 {
             return Err(Unreadable::unsupported("its index is compressed"));
         }
         let movie_scale = match find(b"mvhd") {
-            Some(head) => full(&head.content(&bytes)?, 12, 20).map_or(1.0, f64::from),
+            Some(head) => full(&head.content(&bytes)?, 12, 20).filter(|scale| *scale > 0).map_or(1.0, f64::from),
             None => 1.0,
         };
         let extends = find(b"mvex").map(|extends| extends.children(&bytes, 0)).transpose()?;
@@ -126,7 +120,7 @@ impl Mp4 {
         let is_fragmented = extends.is_some();
         let mut file = Self { bytes, audio: Vec::new(), first_secs: f64::INFINITY, is_fragmented, fragmented_secs };
         let mut others = Vec::new();
-        for track in children.into_iter().filter(|child| child.kind == *b"trak") {
+        for track in children.into_iter().filter(|child| child.kind == *b"trak").take(MOST_TRACKS) {
             file.track(track, movie_scale, &defaults, &mut others)?;
         }
         if file.is_fragmented {
@@ -165,7 +159,8 @@ impl Mp4 {
             None => Ok(Edits::none()),
         };
         let Some(table) = track.find(&bytes, &[b"mdia", b"minf", b"stbl"])? else { return Ok(()) };
-        let has_samples = Samples::new(&bytes, table, None)?.map_or(Ok(false), |mut s| s.next().map(|s| s.is_some()))?;
+        let has_samples =
+            Samples::new(&bytes, table, None)?.map_or(Ok(false), |mut s| s.next().map(|s| s.is_some()))?;
         match handler.get(8..12) {
             Some(b"vide") => {
                 let edits = edits.unwrap_or_else(|_| Edits::none());
@@ -192,10 +187,10 @@ impl Mp4 {
                     is_default: u32_at(&head, 0).is_some_and(|flags| flags & 1 != 0),
                     is_encrypted: entries.iter().any(|entry| entry.is_encrypted),
                 };
-                let defaults = defaults.iter().find(|(track, _)| *track == Some(id)).map_or_else(
-                    || Defaults { description: 1, ..Defaults::default() },
-                    |(_, defaults)| *defaults,
-                );
+                let defaults = defaults
+                    .iter()
+                    .find(|(track, _)| *track == Some(id))
+                    .map_or_else(|| Defaults { description: 1, ..Defaults::default() }, |(_, defaults)| *defaults);
                 let has_edits = list.is_some();
                 self.audio.push(Audio { id, facts, scale, edits, has_edits, entries, table, defaults });
             }
@@ -237,7 +232,9 @@ impl Mp4 {
         Ok(Mp4Packets {
             bytes: self.bytes.clone(),
             window: Window::new(&self.bytes),
-            fragments: self.is_fragmented.then(|| Fragments::new(&self.bytes, audio.id, audio.defaults, ticks.unwrap_or(0))),
+            fragments: self
+                .is_fragmented
+                .then(|| Fragments::new(&self.bytes, audio.id, audio.defaults, ticks.unwrap_or(0))),
             samples,
             formats: audio.entries.iter().filter_map(|entry| entry.format.clone()).collect(),
             description: None,
@@ -250,97 +247,6 @@ impl Mp4 {
             is_over: false,
             expected_secs,
         })
-    }
-}
-
-/// The packets of a track.
-pub struct Mp4Packets {
-    bytes: Bytes,
-    window: Window,
-    samples: Option<Samples>,
-    fragments: Option<Fragments>,
-    formats: Vec<Format>,
-    description: Option<usize>,
-    has_delay: bool,
-    edits: Edits,
-    scale: f64,
-    zero_secs: f64,
-    /// Of all packets so far.
-    read_bytes: u64,
-    is_over: bool,
-    /// Seconds that the track promises.
-    pub expected_secs: Option<f64>,
-}
-
-impl Mp4Packets {
-    /// The parameters of the first packets, and the frames that their encoder put in front.
-    pub fn format(&self) -> Option<Format> {
-        let mut format = self.formats.first()?.clone();
-        format.delay = if self.has_delay { format.delay } else { 0 };
-        Some(format)
-    }
-
-    fn sample(&mut self) -> io::Result<Option<Sample>> {
-        if self.is_over {
-            return Ok(None);
-        }
-        if let Some(samples) = &mut self.samples {
-            if let Some(sample) = samples.next()? {
-                return Ok(Some(sample));
-            }
-            self.samples = None;
-        }
-        self.fragments.as_mut().map_or(Ok(None), Fragments::next)
-    }
-
-    /// Parameters, where a packet is described otherwise than the one before it.
-    fn changed(&mut self, description: usize) -> Option<AudioCodecParameters> {
-        let before = self.description.replace(description);
-        let changed = before.unwrap_or(0) != description;
-        changed.then(|| self.formats.get(description)).flatten().map(|format| format.params.clone())
-    }
-}
-
-impl Demuxer for Mp4Packets {
-    fn next(&mut self) -> io::Result<Step> {
-        while let Some(sample) = self.sample()? {
-            let end = sample.start.saturating_add(sample.ticks) as f64 / self.scale;
-            let start = sample.start as f64 / self.scale;
-            if self.edits.is_beyond(start) && sample.ticks > 0 {
-                break;
-            }
-            if sample.bytes == 0 {
-                continue;
-            }
-            self.read_bytes = self.read_bytes.saturating_add(sample.bytes);
-            if sample.bytes > MOST_PACKET_BYTES || self.read_bytes > self.bytes.len().saturating_mul(2) {
-                self.is_over = true;
-                return Ok(Step::Damaged("its tables name more data than it has".to_owned()));
-            }
-            if !self.edits.is_near(start, end, PREROLL_SECS) {
-                continue;
-            }
-            let Some(data) = self.window.get(sample.at, sample.bytes as usize)? else {
-                self.is_over = true;
-                return Ok(Step::End { cut_off: true });
-            };
-            let coded = Coded::new(0, Timestamp::new(0), Duration::new(0), data);
-            let mut parts = self.edits.parts(start, end);
-            for part in &mut parts {
-                part.at_secs = part.at_secs.map(|at| at - self.zero_secs);
-            }
-            let changed = self.changed(sample.description);
-            return Ok(Step::Packet(Packet {
-                coded,
-                secs: end - start,
-                parts,
-                cut_secs: 0.0,
-                changed,
-                restarts: false,
-            }));
-        }
-        self.is_over = true;
-        Ok(Step::End { cut_off: false })
     }
 }
 

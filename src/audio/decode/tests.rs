@@ -134,6 +134,18 @@ fn of_a_truncated_m4a_what_is_there_is_read_and_the_rest_is_told() {
 }
 
 #[test]
+fn media_that_go_to_the_end_of_the_file_are_whole() {
+    let mut bytes = std::fs::read(clip("m4a")).unwrap();
+    let media = bytes.windows(4).position(|name| name == b"mdat").unwrap();
+    let size = u32::from_be_bytes(bytes[media - 4..media].try_into().unwrap()) as usize;
+    assert_eq!(media - 4 + size, bytes.len(), "the index comes first");
+    bytes[media - 4..media].fill(0);
+    let (report, _) = read_bytes("talk.m4a", &bytes, &options()).unwrap();
+    assert_eq!(report.warnings, []);
+    assert!((report.audio.duration - CLIP_SECS).abs() < 0.03, "{} s", report.audio.duration);
+}
+
+#[test]
 fn audio_that_ends_before_its_header_says_is_warned_about() {
     let samples = clip_samples();
     let file = wav(16_000, 1, &samples, samples.len() as u32 * 4);

@@ -14,10 +14,14 @@ fn options(ffmpeg: Option<&Path>) -> AudioOptions {
 
 /// Reads `bytes`, which no built-in decoder knows, with `program` as ffmpeg.
 fn read(program: &Path, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
+    read_with(Some(program), bytes)
+}
+
+fn read_with(program: Option<&Path>, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("-talk: 1.au");
     std::fs::write(&path, bytes).unwrap();
-    let options = options(Some(program));
+    let options = options(program);
     let mut windows = Vec::new();
     let report = read_windows(&path, "user/talk.au", &options, &mut |window: Window| {
         windows.push(window);
@@ -40,11 +44,7 @@ fn given(folder: &tempfile::TempDir, secs: u16) -> String {
         let size = (content.len() as u32 | 0x1000_0000).to_be_bytes();
         [id, &size, content].concat()
     };
-    let sound = [
-        element(&[0xB5], &16_000.0_f32.to_be_bytes()),
-        element(&[0x9F], &[1]),
-        element(&[0x62, 0x64], &[32]),
-    ];
+    let sound = [element(&[0xB5], &16_000.0_f32.to_be_bytes()), element(&[0x9F], &[1]), element(&[0x62, 0x64], &[32])];
     let track = [
         element(&[0xD7], &[1]),
         element(&[0x83], &[2]),
@@ -86,6 +86,23 @@ fn a_format_without_a_built_in_decoder_is_read_where_ffmpeg_is_installed() {
     assert!((report.audio.duration - 6.0).abs() < 0.001, "{} s", report.audio.duration);
     assert_eq!((report.audio.sample_rate_hz, report.audio.channels), (16_000, 1));
     assert_eq!((report.warnings.len(), windows.len()), (0, 1));
+}
+
+#[test]
+fn a_sphere_file_is_read_and_named() {
+    let Some(program) = installed() else { return };
+    let wav = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav")).unwrap();
+    let mut file = b"NIST_1A\n   1024\nchannel_count -i 1\nsample_rate -i 16000\nsample_n_bytes -i 2\n\
+        sample_byte_format -s2 01\nsample_coding -s3 pcm\nsample_sig_bits -i 16\nend_head\n"
+        .to_vec();
+    file.resize(1024, b' ');
+    file.extend(&wav[44..]);
+    let (report, windows) = read(&program, &file);
+    let audio = report.unwrap().audio;
+    assert!((audio.duration - 6.0).abs() < 0.001, "{} s", audio.duration);
+    assert_eq!((audio.container.as_str(), audio.codec.as_str(), windows.len()), ("nistsphere", "pcm_s16le", 1));
+    let fault = read_with(None, &file).0.unwrap_err();
+    assert!(fault.to_string().contains("is a NIST SPHERE file"), "{fault}");
 }
 
 #[test]

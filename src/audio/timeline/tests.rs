@@ -76,7 +76,9 @@ fn what_overlaps_is_played_once() {
     let times: Vec<_> = (0..400).map(|n| Some(n as f64 * 0.02 - if n < 200 { 0.0 } else { 1.0 })).collect();
     let runs = played(600.0, &times);
     assert!((total(&runs) - 350.0).abs() < 0.1, "{} packets", total(&runs));
-    assert!(runs.iter().any(|(number, _)| *number == 200) && !runs.iter().any(|(number, _)| (201..250).contains(number)));
+    assert!(
+        runs.iter().any(|(number, _)| *number == 200) && !runs.iter().any(|(number, _)| (201..250).contains(number))
+    );
 }
 
 #[test]

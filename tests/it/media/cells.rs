@@ -47,7 +47,13 @@ const PAIRS: &[Pair] = &[
     Pair("mp4", "opus", "-c:a libopus -strict -2", MPEG4, EDITED),
     Pair("mp4", "flac", "-c:a flac -strict -2", MPEG4, EDITED),
     Pair("mp4", "ac3", "-c:a ac3 -ar 48000", MPEG4, EDITED),
-    Pair("m4a", "aac", "-c:a aac -ar 44100 -ac 2", "", &["head", "tail", "gap", "no-edits", "fragmented", "moov-first", "encrypted"]),
+    Pair(
+        "m4a",
+        "aac",
+        "-c:a aac -ar 44100 -ac 2",
+        "",
+        &["head", "tail", "gap", "no-edits", "fragmented", "moov-first", "encrypted"],
+    ),
     Pair("m4a", "alac", "-c:a alac", "", &["head", "tail", "gap", "fragmented"]),
     Pair("3gp", "aac", "-c:a aac", MPEG4, &["late", "gap"]),
     Pair("mov", "aac", "-c:a aac", MPEG4, EDITED),
@@ -205,11 +211,9 @@ fn cell(container: &'static str, codec: &'static str, kind: &'static str, audio:
                 "lace-late" => "--sync 0:2000",
                 _ => "--compression 0:none",
             };
-            let inputs = if kind == "lace-late" { format!("{how} {base} -A video.mkv") } else { format!("{how} {base}") };
-            vec![
-                ffmpeg(&format!("-i speech.wav {audio} {muxer} {base}")),
-                format!("mkvmerge -q -o {file} {inputs}"),
-            ]
+            let inputs =
+                if kind == "lace-late" { format!("{how} {base} -A video.mkv") } else { format!("{how} {base}") };
+            vec![ffmpeg(&format!("-i speech.wav {audio} {muxer} {base}")), format!("mkvmerge -q -o {file} {inputs}")]
         }
         "rate-change" | "channel-change" => {
             end = End::Packets;

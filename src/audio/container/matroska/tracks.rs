@@ -7,6 +7,9 @@ use crate::audio::container::Track;
 use crate::audio::container::bytes::u16_at;
 use crate::audio::container::format::{Format, Pcm};
 
+/// More tracks than any recording has.
+const MOST_TRACKS: usize = 1_000;
+
 /// An audio track.
 #[derive(Debug, Clone)]
 pub struct Audio {
@@ -42,7 +45,8 @@ pub enum Packing {
 /// The audio tracks of a `Tracks` element, and how many tracks there are in all.
 pub fn read(content: &[u8]) -> (Vec<Audio>, usize) {
     const TRACK_ENTRY: u32 = 0xAE;
-    let entries: Vec<&[u8]> = children(content).filter(|(id, _)| *id == TRACK_ENTRY).map(|(_, entry)| entry).collect();
+    let entries = children(content).filter(|(id, _)| *id == TRACK_ENTRY).map(|(_, entry)| entry);
+    let entries: Vec<&[u8]> = entries.take(MOST_TRACKS).collect();
     (entries.iter().filter_map(|entry| track(entry)).collect(), entries.len())
 }
 
@@ -139,7 +143,7 @@ fn format(codec: &str, private: &[u8], rate_hz: u32, channels: u16, bits: u32) -
     };
     match codec {
         "A_OPUS" => {
-            let delay = private.get(10..12).map_or(0, |d| u32::from(d[0]) | u32::from(d[1]) << 8);
+            let delay = u16_at(private, 10).map_or(0, |delay| u32::from(delay.swap_bytes()));
             Some(Format::opus(channels, delay))
         }
         "A_VORBIS" => Some(plain(known::CODEC_ID_VORBIS)?.with_header(&vorbis_headers(private)?)),

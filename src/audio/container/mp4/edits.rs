@@ -3,8 +3,8 @@
 use std::io;
 
 use super::boxes::{BoxAt, Table};
-use crate::audio::container::bytes::{Bytes, u16_at, u32_at, u64_at};
 use crate::audio::container::Part;
+use crate::audio::container::bytes::{Bytes, u16_at, u32_at, u64_at};
 
 /// An edit list longer than this is no recording's.
 const MOST_EDITS: u64 = 100_000;

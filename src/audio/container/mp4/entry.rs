@@ -8,6 +8,9 @@ use super::boxes::BoxAt;
 use crate::audio::container::bytes::{Bytes, u16_at, u32_at};
 use crate::audio::container::format::{Format, Pcm};
 
+/// More ways to code one track than any has.
+const MOST_ENTRIES: usize = 64;
+
 /// One way in which samples of a track are coded.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -42,7 +45,7 @@ impl Entry {
     pub fn all(bytes: &Bytes, description: BoxAt) -> io::Result<Vec<Self>> {
         let version = description.content_head(bytes)?.first().copied().unwrap_or(0);
         let mut entries = Vec::new();
-        for entry in description.children(bytes, 8)? {
+        for entry in description.children(bytes, 8)?.into_iter().take(MOST_ENTRIES) {
             entries.push(Self::read(bytes, entry, version)?);
         }
         Ok(entries)
@@ -187,6 +190,8 @@ fn codec_name(kind: &[u8; 4]) -> String {
         b"fLaC" => "flac".to_owned(),
         b"Opus" => "opus".to_owned(),
         b".mp3" | b"mp3 " | b"ms\0U" => "mp3".to_owned(),
-        kind => kind.iter().map(|byte| char::from(*byte)).filter(|c| !c.is_control()).collect::<String>().trim().to_owned(),
+        kind => {
+            kind.iter().map(|byte| char::from(*byte)).filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
+        }
     }
 }

@@ -98,6 +98,9 @@ impl Fragments {
         let fields: Vec<u32> = [0x100, 0x200, 0x400, 0x800].into_iter().filter(|flag| flags & flag != 0).collect();
         let place = |flag| fields.iter().position(|field| *field == flag).map(|index| index * 4);
         let (ticks_at, bytes_at, width) = (place(0x100), place(0x200), fields.len() * 4);
+        if !is_ours && bytes_at.is_none() {
+            return Ok(data_at.saturating_add(u64::from(count) * u64::from(header.defaults.bytes)));
+        }
         for _ in 0..count {
             if at.saturating_add(width as u64) > run.end || self.ready.len() >= MOST_SAMPLES {
                 break;
@@ -172,9 +175,7 @@ impl Header {
             base = Some(u64_at(bytes, at)?);
             at += 8;
         }
-        for (flag, field) in
-            [(2, &mut defaults.description), (8, &mut defaults.ticks), (0x10, &mut defaults.bytes)]
-        {
+        for (flag, field) in [(2, &mut defaults.description), (8, &mut defaults.ticks), (0x10, &mut defaults.bytes)] {
             if flags & flag != 0 {
                 *field = u32_at(bytes, at)?;
                 at += 4;
