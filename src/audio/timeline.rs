@@ -100,6 +100,11 @@ impl Timeline {
         if self.held.is_empty() {
             match late_secs {
                 Some(late) if late.abs() > SAME_SECS => (self.late_secs, self.is_late) = (late, late > 0.0),
+                // a start is exact: there is nothing before it to be rounded
+                Some(late) if late > 0.0 && streams.secs() == 0.0 => {
+                    fill(late, rate_hz, planes.len(), streams)?;
+                    return self.put(rate_hz, &planes, streams);
+                }
                 _ => return self.put(rate_hz, &planes, streams),
             }
         } else if let Some(late) = late_secs {
