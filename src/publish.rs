@@ -1,25 +1,65 @@
-//! The event out: "Transcription Completed", and the port it leaves by.
+//! The events out, and the port they leave by: "Transcription Completed" here, the two of a job under way in [`underway`].
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+use crate::transcript::LanguageShare;
+use underway::{TranscriptionProgress, TranscriptionStarted};
 
 pub mod event;
 pub mod eventbridge;
 pub mod log;
+pub mod underway;
 
-/// `detail-type` of every event we publish.
-pub const DETAIL_TYPE: &str = "Transcription Completed";
 /// `source` of every event we publish.
 pub const SOURCE: &str = "custom.transcription-service";
+
+/// `detail` of an event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// Work on a job begins.
+    Started(TranscriptionStarted),
+    /// It has come so far.
+    Progress(TranscriptionProgress),
+    /// It has ended.
+    Completed(Box<TranscriptionCompleted>),
+}
+
+impl Event {
+    /// The envelope's `detail-type`.
+    pub fn detail_type(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "Transcription Started",
+            Self::Progress(_) => "Transcription Progress",
+            Self::Completed(_) => "Transcription Completed",
+        }
+    }
+
+    /// The job it is about.
+    pub fn job_id(&self) -> &str {
+        match self {
+            Self::Started(event) => &event.job_id,
+            Self::Progress(event) => &event.job_id,
+            Self::Completed(event) => &event.job_id,
+        }
+    }
+}
+
+impl From<TranscriptionCompleted> for Event {
+    fn from(event: TranscriptionCompleted) -> Self {
+        Self::Completed(Box::new(event))
+    }
+}
 
 /// `detail` of "Transcription Completed", published for success and failure alike: consumers filter on `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptionCompleted {
-    /// Version of this schema, `1.0`.
+    /// Version of this schema, `1.1`.
     pub version: String,
     /// The producer's user id; `unknown` where the message names none.
     pub user_id: String,
@@ -43,6 +83,12 @@ pub struct TranscriptionCompleted {
     /// RFC 3339, UTC.
     #[schemars(extend("format" = "date-time"))]
     pub completed_at: String,
+    /// The job's `metadata`, as it was sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Value>,
+    /// The job's `tags`, as they were sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags: Option<Value>,
 }
 
 /// How a job ended.
@@ -102,10 +148,12 @@ pub struct TranscriptLocation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptMetadata {
-    /// Spoken language, ISO 639-1; absent when there was no speech to detect it from, or where it has no two letters.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Spoken language, ISO 639-1; `un` (unknown) when nothing was said, or where it has no two letters.
     #[schemars(regex(pattern = "^[a-z]{2}$"))]
-    pub language: Option<String>,
+    pub language: String,
+    /// The languages that were spoken, that of most speech first; absent when nothing was said.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub languages: Vec<LanguageShare>,
     /// Length of the audio, seconds.
     pub duration: f64,
     /// Words in the text.
@@ -117,7 +165,7 @@ pub struct TranscriptMetadata {
     pub confidence: f64,
     /// Seconds from the start of the fetch to the last object written.
     pub processing_time: f64,
-    /// Whether segments carry times (always true).
+    /// Whether the JSON has times for each word; its segments have times always.
     pub timestamps: bool,
 }
 
@@ -137,6 +185,6 @@ pub trait Publish: Send + Sync {
     /// has to be asked. A permanent fault where there is no such bus; a sentence where it cannot be told.
     async fn check(&self) -> Result<Option<String>, Fault>;
 
-    /// Publishes one event; returns once it was accepted.
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault>;
+    /// Publishes one event; returns once it was accepted. `trace` is the trace header that the job's message came with.
+    async fn publish(&self, event: &Event, trace: Option<&str>) -> Result<(), Fault>;
 }

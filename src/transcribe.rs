@@ -33,7 +33,7 @@ pub mod wire;
 
 /// How windows are listened to; bumped when the same window may come out as other text: by the guards, the second looks or
 /// the engine's way of choosing. (Where windows are cut is `audio::WINDOWING`.)
-pub const LISTENING: u32 = 1;
+pub const LISTENING: u32 = 2;
 
 /// The engines, shared by all jobs. Ends them when dropped.
 pub struct Transcriber {
@@ -91,6 +91,11 @@ impl Transcriber {
     /// Counters, for progress, metrics and benchmarks.
     pub fn stats(&self) -> Stats {
         self.stats.clone()
+    }
+
+    /// Windows that wait for a lane.
+    pub fn queued(&self) -> usize {
+        self.scheduler.queued()
     }
 
     /// Opens a job's stream of windows.

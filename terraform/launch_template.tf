@@ -2,6 +2,7 @@
 
 locals {
   group_name = "${var.name}-workers"
+  hook_name  = "drain"
 }
 
 resource "aws_security_group" "worker" {

@@ -1,5 +1,6 @@
 //! What `check` looks at: the same parts the daemon is built from, each tried once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::config::{EngineConfig, PlacesConfig, RunConfig};
 use crate::exit::Trouble;
 use crate::fault::Fault;
 use crate::health::Health;
+use crate::http;
 use crate::model::Model;
 use crate::transcribe::probe;
 use crate::transcribe::wire::WindowOptions;
@@ -47,6 +49,9 @@ pub async fn check(config: &RunConfig, mut tell: impl FnMut(Finding)) {
     }
     tell("ffmpeg", Ok(machine::ffmpeg(engine)));
     tell("scratch", machine::scratch(&config.places));
+    if let Some(address) = config.watch.http.0 {
+        tell("http", Ok(port(address).await));
+    }
     // a folder is no account of anybody's
     if config.places.folder.is_none() {
         for (what, result) in account::look(&config.places).await {
@@ -69,7 +74,16 @@ pub async fn check(config: &RunConfig, mut tell: impl FnMut(Finding)) {
 fn settings(config: &RunConfig) -> Found {
     super::defaults(&config.engine).map_err(Trouble::Config)?;
     config.places.allow_list().map_err(Trouble::Config)?;
+    config.group.named().map_err(Trouble::Config)?;
     Ok("well-formed".to_owned())
+}
+
+/// Whether the port of the status page is free. The worker that is checked may have it at the moment.
+async fn port(address: SocketAddr) -> String {
+    match http::open(address).await {
+        Ok(_) => format!("{address} is free"),
+        Err(problem) => format!("{problem} (is the worker running?)"),
+    }
 }
 
 /// Starts the engines and has them compute a window.

@@ -44,7 +44,8 @@ fn finished(index: u32) -> FinishedWindow {
     let reason = DropReason::Repetition;
     let dropped = vec![Dropped { start: 1.25, end: 7.5, reason, text: "so I said".to_owned(), channel: Some(1) }];
     let shape = u64::MAX - u64::from(index);
-    FinishedWindow { index, shape, text, letters: 7, is_dropped: false, dropped, retried: true }
+    let vote = Some(("de".to_owned(), 100));
+    FinishedWindow { index, shape, text, letters: 7, vote, is_dropped: false, dropped, retried: true }
 }
 
 fn window() -> Window {

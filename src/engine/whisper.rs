@@ -238,13 +238,24 @@ impl Lane {
             return Ok((number("en")?, None));
         }
         if let Some(code) = &options.language {
-            return Ok((number(&code.replace('\0', ""))?, None));
+            let id = number(&code.replace('\0', ""))?;
+            // the number of a language that came later is that of another token
+            if self.model.language(id) >= self.model.translate() {
+                return Err(format!("the model does not know the language {code}"));
+            }
+            return Ok((id, None));
         }
         let logits = self.state.decode(&[self.model.start()], 0)?;
         // models before large-v3 know a language less than whisper.cpp
-        let languages = self.model.language(0)..self.model.translate();
-        let (id, p) = greedy::most_probable_of(logits, languages).ok_or("whisper heard no language")?;
-        Ok((c_int::try_from(id).unwrap_or_default(), Some(p)))
+        let (first, end) = (self.model.language(0), self.model.translate());
+        let mut ids: Vec<c_int> = (0..end - first).collect();
+        if !options.languages.is_empty() {
+            ids = options.languages.iter().map(|code| number(code)).collect::<Result<_, _>>()?;
+            ids.retain(|id| (0..end - first).contains(id));
+        }
+        let tokens = ids.iter().map(|id| first + id);
+        let (at, p) = greedy::most_probable_of(logits, tokens).ok_or("whisper heard no language")?;
+        Ok((ids.get(at).copied().unwrap_or_default(), Some(p)))
     }
 
     fn prompt_tokens(&self, options: &WindowOptions) -> Result<Vec<Token>, String> {

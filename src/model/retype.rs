@@ -186,7 +186,7 @@ mod tests {
     fn model(dir: &tempfile::TempDir) -> Model {
         let path = small_model(dir);
         let (sha256, size_bytes) = (checksum::compute(&path).unwrap(), fs::metadata(&path).unwrap().len());
-        Model { name: "mine".to_owned(), path, sha256, multilingual: false, size_bytes }
+        Model { name: "mine".to_owned(), path, sha256, languages: 1, translates: false, size_bytes }
     }
 
     #[test]

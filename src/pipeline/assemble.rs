@@ -7,12 +7,13 @@ use tokio::time::Instant;
 use super::Defaults;
 use super::listen::Heard;
 use crate::audio::AudioReport;
-use crate::job::Task;
+use crate::job::{Task, language};
 use crate::model::Model;
 use crate::publish::Status;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
-    JobRef, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms, text, tidy,
+    JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms,
+    text, tidy,
 };
 
 /// What a transcript says besides what was heard.
@@ -73,7 +74,8 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         status,
         source,
         audio,
-        language: heard.language,
+        language: heard.language.or_else(undetermined),
+        languages: LanguageShare::of(&segments),
         task,
         request: Some(request),
         model,
@@ -89,6 +91,11 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         },
         worker,
     }
+}
+
+/// Where nothing was said.
+fn undetermined() -> Option<Language> {
+    Some(Language { code: language::UNDETERMINED.to_owned(), probability: None })
 }
 
 /// The weights, as transcripts name them.

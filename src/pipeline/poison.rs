@@ -325,5 +325,5 @@ async fn say_let_go(objects: &dyn Objects, at: &Location, marker: &Marker) -> Re
 
 async fn put(objects: &dyn Objects, at: &Location, marker: &Marker, condition: &Condition) -> Result<String, Fault> {
     let body = serde_json::to_vec(marker).unwrap_or_default();
-    objects.put(at, Bytes::from(body), "application/json", condition).await
+    objects.put_temporary(at, Bytes::from(body), "application/json", condition).await
 }

@@ -9,7 +9,7 @@ use crate::job::message::Identity;
 use crate::transcript::Transcript;
 
 /// `version` inside `detail`.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// Characters of `error.message`; an entry of EventBridge holds 256 KB, and nobody reads more of a sentence.
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -59,9 +59,15 @@ fn blank(identity: &Identity, now: Timestamp) -> TranscriptionCompleted {
         transcript_location: None,
         transcript_metadata: None,
         error: None,
-        // RFC 3339 in UTC, such as `2026-01-05T12:00:00.123Z`
-        completed_at: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
+        completed_at: rfc3339(now),
+        metadata: identity.echo.metadata.clone(),
+        tags: identity.echo.tags.clone(),
     }
+}
+
+/// In UTC, such as `2026-01-05T12:00:00.123Z`.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    time.round(Unit::Millisecond).unwrap_or(time).to_string()
 }
 
 /// The first warning's code, and all their sentences.
@@ -82,7 +88,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::job::JobOptions;
+    use crate::job::{Echo, JobOptions};
     use crate::objects::Location;
     use crate::transcript::samples;
 
@@ -95,6 +101,7 @@ mod tests {
             output: None,
             place_is_named: false,
             options: JobOptions::default(),
+            echo: Echo::default(),
         }
     }
 
@@ -114,7 +121,7 @@ mod tests {
         let event = TranscriptionCompleted::done(&job(), &samples::jfk(), location(), 1.23456, Timestamp::now());
         assert_eq!((event.status, event.error), (Status::Completed, None));
         let metadata = event.transcript_metadata.unwrap();
-        assert_eq!(metadata.language.as_deref(), Some("en"));
+        assert_eq!((metadata.language.as_str(), metadata.timestamps), ("en", true));
         assert_eq!((metadata.word_count, metadata.processing_time, metadata.confidence), (19, 1.235, 0.877));
     }
 
@@ -128,9 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn silence_has_no_language() {
+    fn silence_is_in_no_known_language() {
         let event = TranscriptionCompleted::done(&job(), &samples::silence(), location(), 1.0, Timestamp::now());
-        assert_eq!(event.transcript_metadata.unwrap().language, None);
+        let metadata = event.transcript_metadata.unwrap();
+        assert_eq!((metadata.language.as_str(), metadata.languages), ("un", Vec::new()));
     }
 
     #[test]

@@ -182,6 +182,7 @@ impl FolderQueue {
             receive_count,
             sent_at_ms,
             group: None,
+            trace: None,
         }))
     }
 

@@ -11,6 +11,8 @@ use crate::job::message::{self, Intake, identify};
 use crate::publish::{Status, TranscriptLocation};
 use crate::transcript::{json as transcript_json, samples};
 
+mod hub;
+
 fn validator(name: &str) -> Validator {
     let (_, schema) = all().into_iter().find(|(file, _)| *file == name).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::job::{Channels, JobOptions};
+use crate::job::{Channels, Echo, JobOptions};
 use crate::objects::memory::{MemoryObjects, Verb};
 use crate::transcript::samples;
 
@@ -26,6 +26,7 @@ fn job() -> Job {
         output: None,
         place_is_named: false,
         options: JobOptions::default(),
+        echo: Echo::default(),
     }
 }
 

@@ -183,11 +183,17 @@ fn is_noise(text: &WindowText, first_words: usize) -> bool {
     text.no_speech_prob > NO_SPEECH_PROB || logprob_of(text, &(0..first_words)) < LOST_LOGPROB
 }
 
-/// The texts of a window's parts as the window's, whose language and no-speech probability stand.
+/// The texts of a window's parts as the window's, whose no-speech probability stands. Its language is that of the longest part.
 pub fn join(whole: &WindowText, parts: impl Iterator<Item = WindowText>) -> WindowText {
     let mut joined = WindowText { pieces: Vec::new(), ..whole.clone() };
-    let mut log_probs = 0.0;
+    let (mut log_probs, mut longest) = (0.0, 0);
     for part in parts {
+        if part.pieces.len() > longest {
+            longest = part.pieces.len();
+            if !part.language.is_empty() && part.language != joined.language {
+                (joined.language, joined.language_probability) = (part.language, part.language_probability);
+            }
+        }
         log_probs += part.avg_logprob * part.pieces.len() as f32;
         joined.pieces.extend(part.pieces);
         joined.busy_ms = joined.busy_ms.saturating_add(part.busy_ms);

@@ -6,6 +6,8 @@ mod s3;
 // the real binary, end to end
 mod dlq;
 mod e2e;
+mod languages;
+mod news;
 mod no_speech;
 // the real binary, when things go wrong: damaged files and messages, AWS or the network failing, the worker stopped or
 // killed
@@ -14,12 +16,14 @@ mod crash_matrix;
 mod engine;
 mod fairness;
 mod faults;
+mod group;
 mod interruptions;
 mod many_jobs;
 mod media;
 mod network;
 mod poison;
 mod resume;
+mod status;
 mod storm;
 mod words;
 // what the others stand on

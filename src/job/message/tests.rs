@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::job::Echo;
 
 fn refusal(body: &str) -> String {
     match read(body) {
@@ -154,6 +155,22 @@ fn auto_and_region_tags_are_languages_and_null_is_none() {
 }
 
 #[test]
+fn several_languages_are_cleaned_one_is_a_language_and_a_language_excludes_them() {
+    let read = |languages: Value, language: Value| {
+        let body = json!({"s3_input_path": "s3://b/k.mp3", "languages": languages, "language": language});
+        let options = only_job(&body).options;
+        (options.language, options.languages.unwrap_or_default())
+    };
+    assert_eq!(read(json!(["German", "en-US", "de"]), Value::Null), (None, vec!["de".to_owned(), "en".to_owned()]));
+    assert_eq!(read(json!(["de", "en"]), json!("auto")).1.len(), 2);
+    assert_eq!(read(json!(["deu"]), json!("")), (Some("de".to_owned()), Vec::new()));
+    assert_eq!(read(json!([]), json!("fr")), (Some("fr".to_owned()), Vec::new()));
+    assert!(refusal(&with("languages", json!(["de", "klingon"]))).contains("klingon"));
+    let both = json!({"s3_input_path": "s3://b/k.mp3", "languages": ["de", "en"], "language": "de"});
+    assert!(refusal(&both.to_string()).contains("exclude"));
+}
+
+#[test]
 fn a_byte_order_mark_and_a_second_encoding_are_taken_off() {
     let body = with("note", json!(1));
     let plain = read(&body).unwrap();
@@ -210,6 +227,7 @@ fn a_job_by_itself_is_the_same_job() {
         json!({"s3_input_path": "s3://b/k.mp3", "s3_output_path": "s3://out/x.json", "language": "AUTO",
             "task": "translate", "model": "base", "prompt": "a\nb", "formats": ["vtt", "amazon"],
             "word_timestamps": false, "channels": "separate"}),
+        json!({"s3_input_path": "s3://b/k.mp3", "languages": ["de", "en-US", "yue"]}),
         json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"},
             "object": {"key": "users/sub/7b1c2d3e-4f50-4a61-8b72-9c83ad94be05/a.mp3", "etag": "e"}}}),
     ] {
@@ -239,4 +257,28 @@ fn a_bad_message_is_about_what_can_be_salvaged_of_it() {
     assert_eq!(nothing.source, Location::new("", ""));
     assert_eq!(nothing, identify("no json", "m1"));
     assert_ne!(nothing.file_id, identify("no json", "m2").file_id);
+}
+
+#[test]
+fn what_a_producer_wants_back_is_kept_as_it_is_also_of_a_message_that_cannot_be_read() {
+    let (metadata, tags) = (json!({"course": 7}), json!(["a"]));
+    let plain = json!({"s3_input_path": "s3://b/k", "metadata": metadata, "tags": tags});
+    let event = json!({"detail-type": "Audio Uploaded", "detail":
+        {"s3Location": {"bucket": "b", "key": "k"}, "metadata": metadata, "tags": tags}});
+    for body in [&plain, &event] {
+        let echo = only_job(body).echo;
+        assert_eq!((echo.metadata.as_ref(), echo.tags.as_ref()), (Some(&metadata), Some(&tags)));
+        let mut unreadable = body.clone();
+        unreadable["s3_input_path"] = json!(5);
+        unreadable["detail"]["s3Location"] = json!(5);
+        if body == &plain {
+            unreadable.as_object_mut().unwrap().remove("detail");
+        }
+        assert!(read(&unreadable.to_string()).is_err());
+        assert_eq!(identify(&unreadable.to_string(), "m").echo, echo);
+    }
+    let job = only_job(&plain);
+    assert_eq!(only_job(&serde_json::from_str(&single(&job)).unwrap()).echo, job.echo, "a dead letter asks for it too");
+    let large = json!({"s3_input_path": "s3://b/k", "metadata": "x".repeat(Echo::MAX_BYTES), "tags": null});
+    assert_eq!(only_job(&large).echo, Echo::default());
 }

@@ -24,7 +24,14 @@ fn at() -> Location {
 }
 
 fn delivery(receive_count: u32) -> Delivery {
-    Delivery { message_id: "m1".into(), body: String::new(), receive_count, sent_at_ms: 0, max_receive_count: Some(3) }
+    Delivery {
+        message_id: "m1".into(),
+        body: String::new(),
+        receive_count,
+        sent_at_ms: 0,
+        max_receive_count: Some(3),
+        trace: None,
+    }
 }
 
 impl World {
@@ -278,6 +285,7 @@ fn the_marker_lies_beside_the_output() {
         output: None,
         place_is_named: false,
         options: Default::default(),
+        echo: Default::default(),
     };
     let key = |json: &str| PoisonGuard::marker(&Location::new("out", json), &job).key;
     assert_eq!(key("u/f/transcript.json"), "u/f/.started/%2Ea%20b.json");
