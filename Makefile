@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -142,6 +142,13 @@ bench-peers: model
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
+
+## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
+voice-sweep: model
+	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean']"; exit 64; }
+	@scripts/install-packages test
+	@[ -x benches/voice/.venv/bin/python ] || { python3 -m venv benches/voice/.venv && benches/voice/.venv/bin/pip install -q -r benches/voice/requirements.txt; }
+	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)"
 
 ## make bench-memory  peak memory for ten minutes and for ten hours of speech: make bench-memory [ENGINE=real]
 ENGINE ?= scripted

@@ -235,6 +235,12 @@ pub struct Quality {
     pub windows_retried: u32,
     /// Mean token probability over all words, 0 to 1.
     pub confidence: f64,
+    /// Seconds of sound in which no voice was found and that the engine was given all the same.
+    #[serde(default)]
+    pub sound_heard: f64,
+    /// Seconds of sound in which no voice was found and that nobody listened to.
+    #[serde(default)]
+    pub sound_unheard: f64,
     /// Text that was heard and is not in the transcript, in order of windows; absent before it was told.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
@@ -276,6 +282,8 @@ pub enum DropReason {
     TooFast,
     /// The engine was very unsure of it, and a second look heard something surer.
     Unsure,
+    /// No voice was found where it was heard, and the engine is not sure of it.
+    NoVoice,
 }
 
 /// Something missing or damaged.

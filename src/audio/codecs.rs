@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::LazyLock;
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known};
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::{Error, Result as CodecResult};
@@ -19,6 +20,7 @@ use crate::fault::{Code, Fault};
 use crate::transcript::{AudioRef, Warning};
 
 pub mod packets;
+mod places;
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut codecs = CodecRegistry::new();
@@ -69,6 +71,13 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
+    if let Some(channels) = audio_track(source.format.as_ref()).and_then(|(_, params)| params.channels.as_ref()) {
+        streams.place(places::places(channels));
+    }
+    // containers that say nothing mean what all mean by so many channels
+    if let Some(channels @ Channels::Positioned(_)) = &source.opened.format.params.channels {
+        streams.place(places::places(channels));
+    }
     let tally = packets::pump(&mut source, streams)?;
     judge(&source, &tally, streams, expected_secs, file_bytes)?;
     streams.finish()?;
@@ -98,7 +107,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
         speech_duration: streams.speech_secs(),
         tracks: choice.listed(&all),
     };
-    Ok(AudioReport { audio, warnings })
+    Ok(AudioReport { audio, warnings, sounds: streams.sounds() })
 }
 
 /// Which of the tracks is to be decoded.

@@ -82,7 +82,7 @@ fn decode_within(work: Work<'_>, streams: &mut Streams<'_>, problem: Problem) ->
         speech_duration: streams.speech_secs(),
         tracks: choice.listed(&listing.tracks),
     };
-    Ok(AudioReport { audio, warnings })
+    Ok(AudioReport { audio, warnings, sounds: streams.sounds() })
 }
 
 /// What came of a child.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::keeper::Keeper;
 use super::*;
-use crate::audio::Span;
+use crate::audio::{Found, Span};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::objects::memory::MemoryObjects;
@@ -50,7 +50,7 @@ fn finished(index: u32) -> FinishedWindow {
 
 fn window() -> Window {
     let spans = vec![Span { window_start: 0, source_start: 16_000, len: 4_000 }];
-    Window { index: 3, channel: None, pcm: vec![0.5; 4_000], spans }
+    Window { index: 3, channel: None, pcm: vec![0.5; 4_000], spans, found: Found::Voice }
 }
 
 fn at() -> Location {

@@ -139,7 +139,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     session.withdraw();
                     // one to be listened to again is not finished
                     let mut tell = |answer: Answer| {
-                        if !pace.is_short(&answer.text, answer.letters, answer.speech_secs()) || answer.retried {
+                        if !answer.is_short(&mut pace) || answer.retried {
                             resume.tell(answer);
                         }
                     };
@@ -180,7 +180,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             }
             Some(answer) = spoken.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
-                let short = pace.is_short(&answer.text, answer.letters, answer.speech_secs());
+                let short = answer.is_short(&mut pace);
                 settled.push_back(if short && !answer.saved && !answer.retried {
                     Either::Right(answer::listen_to_parts(session.clone(), answer, options.clone()))
                 } else {
@@ -209,6 +209,8 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
         Some(decoded) => decoded,
         None => decoding.await,
     }?;
+    heard.quality.sound_heard = report.sounds.heard_secs;
+    heard.quality.sound_unheard = report.sounds.unheard_secs;
     heard.report = report;
     heard.language = languages.of_job();
     heard.decode = busy;

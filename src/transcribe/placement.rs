@@ -261,6 +261,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::Found;
 
     fn window(spans: &[(f64, f64)]) -> Window {
         let at = |secs: f64| (secs * f64::from(SAMPLE_RATE_HZ)) as u64;
@@ -268,7 +269,7 @@ mod tests {
             .iter()
             .map(|(a, b)| Span { window_start: 0, source_start: at(*a), len: (at(*b) - at(*a)) as usize })
             .collect();
-        Window { index: 0, channel: Some(1), pcm: vec![], spans }
+        Window { index: 0, channel: Some(1), pcm: vec![], spans, found: Found::Voice }
     }
 
     fn text(words: &str) -> WindowText {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use super::{language, parts};
-use crate::audio::{SAMPLE_RATE_HZ, Window};
+use crate::audio::{Found, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::{FinishedWindow, shape};
 use crate::fault::Fault;
 use crate::transcribe::guard::{self, Look, SecondLook};
+use crate::transcribe::pace::Pace;
 use crate::transcribe::wire::{WindowOptions, WindowText};
 use crate::transcribe::{Session, placement};
 use crate::transcript::{DropReason, Dropped};
@@ -64,6 +65,29 @@ impl Answer {
         self.window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
     }
 
+    /// Whether the window has lost text, as far as the pace of those before it tells. Sound is no measure of it.
+    pub fn is_short(&self, pace: &mut Pace) -> bool {
+        self.window.found == Found::Voice && pace.is_short(&self.text, self.letters, self.speech_secs())
+    }
+
+    /// The answer to a window in which no voice was found. It is heard once: what it costs is bounded.
+    fn of_sound(self, look: Look, prompt: Option<&str>) -> Self {
+        let secs = self.speech_secs();
+        tracing::debug!(
+            secs,
+            no_speech = look.text.no_speech_prob,
+            logprob = look.text.avg_logprob,
+            text = look.text.text(),
+            "sound without voice"
+        );
+        let Look { text, dropped } = match guard::is_speech_after_all(&look.text, secs, prompt) {
+            true => look,
+            false => guard::drop_all(&self.window, look, DropReason::NoVoice),
+        };
+        let letters = placement::letters(&text.pieces);
+        Self { letters, text, is_dropped: letters == 0, dropped, ..self }
+    }
+
     /// An answer that has no text yet.
     fn to_be(mut window: Window) -> Self {
         let shape = shape(&window);
@@ -99,6 +123,9 @@ pub fn ask_again(
     let first_look = session.submit(answer.pcm.clone(), options.clone());
     async move {
         let mut look = Look::at(&answer.window, first_look.await?);
+        if answer.window.found == Found::Sound {
+            return Ok(answer.of_sound(look, options.prompt.as_deref()));
+        }
         let doubt = guard::doubt(&look.text, answer.speech_secs(), options.prompt.as_deref());
         if let Some(reason) = doubt {
             let second = listen_again(&session, &answer, &look.text, reason, options).await?;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::Answer;
+use crate::audio::Found;
 use crate::transcribe::wire::{WindowOptions, WindowText};
 use crate::transcript::Language;
 
@@ -113,7 +114,9 @@ impl Languages {
     fn becomes(&self, answer: &Answer, voted: bool) -> Becomes {
         let (text, stands) = (&answer.text, Becomes { language: None, waits: false });
         // given or saved: what is saved has been here before
-        if !self.decides || answer.saved || text.language_probability.is_none() {
+        // and what is no speech after all is heard once
+        let is_noise = answer.window.found == Found::Sound && answer.is_dropped;
+        if !self.decides || answer.saved || is_noise || text.language_probability.is_none() {
             return stands;
         }
         let is_sure = text.language_probability.is_some_and(|p| u32::from(thousandths(p)) >= SURE);

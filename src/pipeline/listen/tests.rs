@@ -108,7 +108,13 @@ impl Recording for Windows {
             for (number, said) in self.0.iter().enumerate() {
                 let spans = vec![Span { window_start: 0, source_start: 32_000 * number as u64, len: 16_000 }];
                 let pcm = vec![number as f32; 16_000];
-                let window = Window { index: number as u32, channel: said.channel, pcm, spans };
+                let window = Window {
+                    index: number as u32,
+                    channel: said.channel,
+                    pcm,
+                    spans,
+                    found: crate::audio::Found::Voice,
+                };
                 if to.send(window).await.is_err() {
                     return Err(Fault::Interrupted);
                 }
