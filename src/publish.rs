@@ -124,7 +124,7 @@ pub struct SourceAudio {
 }
 
 /// Keys of what was written, all in one bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptLocation {
     /// Output bucket.
@@ -142,6 +142,18 @@ pub struct TranscriptLocation {
     /// JSON in the shape of Amazon Transcribe.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amazon_key: Option<String>,
+    /// A page to read, hear and search.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub html_key: Option<String>,
+    /// Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub md_key: Option<String>,
+    /// A line of JSON per sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ndjson_key: Option<String>,
+    /// JSON of the podcast namespace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub podcast_key: Option<String>,
 }
 
 /// What the transcript is like.

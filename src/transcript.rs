@@ -9,7 +9,13 @@ use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
 
 pub mod amazon;
+mod html;
 pub mod json;
+mod markdown;
+mod ndjson;
+mod paragraph;
+mod places;
+mod podcast;
 pub mod subtitles;
 pub mod text;
 pub mod tidy;
@@ -345,6 +351,10 @@ impl Transcript {
             Format::Srt => Ok(subtitles::srt(self).into_bytes()),
             Format::Vtt => Ok(subtitles::vtt(self).into_bytes()),
             Format::Amazon => amazon::render(self),
+            Format::Html => Ok(html::render(self).into_bytes()),
+            Format::Md => Ok(markdown::render(self).into_bytes()),
+            Format::Ndjson => ndjson::render(self),
+            Format::Podcast => podcast::render(self),
         }
     }
 
@@ -389,6 +399,12 @@ impl Transcript {
         let asked = self.request.as_ref().map(|request| request.word_timestamps);
         asked.unwrap_or_else(|| self.segments.iter().any(|segment| !segment.words.is_empty()))
     }
+}
+
+/// What people know the recording by: the last part of its key.
+fn title(transcript: &Transcript) -> &str {
+    let key = &transcript.source.key;
+    key.rsplit('/').find(|part| !part.is_empty()).unwrap_or(key)
 }
 
 #[cfg(test)]

@@ -110,9 +110,7 @@ mod tests {
             bucket: "out".to_owned(),
             text_key: "t.txt".to_owned(),
             json_key: "t.json".to_owned(),
-            srt_key: None,
-            vtt_key: None,
-            amazon_key: None,
+            ..TranscriptLocation::default()
         }
     }
 
