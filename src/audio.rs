@@ -26,7 +26,7 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
 /// version before are then ignored.
-pub const WINDOWING: u32 = 4;
+pub const WINDOWING: u32 = 5;
 
 /// How to read a file.
 #[derive(Debug, Clone)]
