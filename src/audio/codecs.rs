@@ -71,9 +71,6 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
-    if let Some(channels) = audio_track(source.format.as_ref()).and_then(|(_, params)| params.channels.as_ref()) {
-        streams.place(places::places(channels));
-    }
     // containers that say nothing mean what all mean by so many channels
     if let Some(channels @ Channels::Positioned(_)) = &source.opened.format.params.channels {
         streams.place(places::places(channels));
