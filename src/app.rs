@@ -1,15 +1,12 @@
 //! The composition root: the only place that names adapters. Builds what the commands run from the configuration.
 
-use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
-use crate::engine;
 use crate::health::Health;
-use crate::model::retype::{self, Storage};
 use crate::model::{self, Model};
 use crate::pipeline::Defaults;
 use crate::transcribe::child::EngineCommand;
@@ -80,10 +77,9 @@ pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) 
     let gpus = gpus(config)?;
     let lanes = lanes(config, !gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
-    let (encoder, decoder) = weights(model, gpus.is_empty());
     let mut engines = Vec::new();
     for gpu in devices {
-        let own = own_engine(&encoder, decoder.as_deref(), lanes, usize::from(config.threads), gpu)
+        let own = own_engine(&model.path, &config.weights, lanes, usize::from(config.threads), gpu)
             .map_err(|e| format!("failed to find the path of this program: {e}"))?;
         let command = match &config.engine_command {
             Some(program) => EngineCommand { program: program.clone(), ..own },
@@ -119,23 +115,6 @@ fn lanes(config: &EngineConfig, on_gpu: bool) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = usize::from(config.threads);
     config.lanes.first().copied().map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
-}
-
-/// The files the engine loads, to encode and to decode with: the model's own, or copies that the CPU is faster with, made
-/// at the first time beside it or in the cache.
-pub fn weights(model: &Model, on_cpu: bool) -> (PathBuf, Option<PathBuf>) {
-    if !on_cpu {
-        return (model.path.clone(), None);
-    }
-    let beside = model.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let places: Vec<PathBuf> = iter::once(beside.to_owned()).chain(model::cache_dir()).collect();
-    let copy = |storage| {
-        retype::copy(model, storage, &places)
-            .inspect_err(|e| tracing::warn!("the model is used as it is, which is slower: {e}"))
-            .ok()
-    };
-    let encoder = if engine::multiplies_bf16() { copy(Storage::Bf16) } else { None };
-    (encoder.unwrap_or_else(|| model.path.clone()), copy(Storage::Q8))
 }
 
 /// This worker, as transcripts name it.

@@ -8,12 +8,25 @@ use std::process::ExitCode;
 
 use crate::transcribe::wire::{Response, write_frame};
 
+pub mod context;
+pub mod decoder;
 pub mod device;
+pub mod embedding;
+pub mod encoder;
+pub mod forward;
 pub mod greedy;
+pub mod lane;
 pub mod lanes;
+pub mod model;
 pub mod native;
+#[cfg(test)]
+mod oracle;
+pub mod pieces;
+pub mod row;
+pub mod rules;
 pub mod spectrogram;
-pub mod whisper;
+pub mod vocabulary;
+pub mod weights;
 
 /// What the engine process is started with.
 #[derive(Debug, Clone, clap::Args)]
@@ -21,13 +34,13 @@ pub struct EngineArgs {
     /// The ggml file
     #[arg(long)]
     pub model: PathBuf,
-    /// A ggml file of the same model to decode with; without it the first is used for both
-    #[arg(long)]
-    pub decoder_model: Option<PathBuf>,
+    /// How matrices are stored: `f16`, `bf16` or `q8_0`, or the encoder's and the decoder's; `auto` as the device likes it
+    #[arg(long, default_value = "auto")]
+    pub weights: String,
     /// Windows transcribed at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub lanes: u8,
-    /// Threads in each lane
+    /// Threads of each stream; on a processor there are as many streams as they leave cores for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,
     /// The GPU's index; without it the CPU is used
@@ -45,8 +58,3 @@ pub fn main(args: &EngineArgs) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Whether this CPU, and the kernels this program was built with, multiply bf16 matrices in hardware: 1.7 times as fast
-/// as f16, at the same accuracy.
-pub fn multiplies_bf16() -> bool {
-    whisper_rs::print_system_info().contains("AVX512_BF16 = 1")
-}

@@ -74,11 +74,6 @@ pub fn run(command: ModelCommand) -> Result<(), ModelError> {
             let models_dir = dir.path();
             let path = pull::pull(find(&catalogue, &name)?, &models_dir, source, &mut report)?;
             report.end();
-            if !cfg!(feature = "cuda") {
-                // now, where the folder can be written, and not at each worker's first start
-                let model = model::resolve(&name, &models_dir)?;
-                app::weights(&model, true);
-            }
             print(&path.display().to_string())
         }
         ModelCommand::List { dir } => list(&catalogue, &dir.path()),

@@ -68,6 +68,11 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub threads: u8,
 
+    /// How the model's matrices are held in memory: `f16`, `bf16` or `q8_0`, or the encoder's and the decoder's with a comma
+    /// between; `auto` as the device computes fastest
+    #[arg(long, env = "TRANSCRIPTION_WEIGHTS", default_value = "auto", value_name = "KIND", hide_short_help = true)]
+    pub weights: String,
+
     /// Beam width; 1 is greedy with temperature fallback
     #[arg(long, env = "TRANSCRIPTION_BEAM_SIZE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), value_name = "N")]
     pub beam_size: u8,

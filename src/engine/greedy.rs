@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-use super::native::Token;
+use super::vocabulary::Token;
 
 /// A token and how sure the model is of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
