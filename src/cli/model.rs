@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::app;
 use crate::model::catalogue::{Catalogue, Entry};
 use crate::model::pull::{self, Report, SourceKind};
 use crate::model::{self, ModelError, convert};

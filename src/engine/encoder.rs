@@ -19,7 +19,7 @@ pub enum Attention {
 
 /// What a graph of the encoder takes and gives.
 pub struct Encoding<'g> {
-    /// [`frames`] of the spectrogram.
+    /// [`input`].
     pub spectrogram: Tensor<'g>,
     /// Fused attention alone: [`padding_mask`].
     pub mask: Option<Tensor<'g>>,
@@ -36,13 +36,11 @@ pub fn steps(weights: &Weights, positions: usize) -> usize {
 /// The encoder over so many positions, 50 a second.
 pub fn encode<'g>(graph: &'g Graph, weights: &Weights, positions: usize, attention: Attention) -> Encoding<'g> {
     let (encoder, hparams) = (&weights.encoder, &weights.hparams);
-    let (width, mels) = (hparams.audio_state as usize, hparams.mels as usize);
-    let spectrogram = graph.input(Kind::F32, [frames(weights, positions), 1, 1, 1]);
-    // each row of the first convolution is three frames, and the next row begins one frame later: they overlap in memory
-    let row = encoder.conv1.weight.dim(0);
-    let triples = graph.view(spectrogram, [row, 2 * positions, 1, 1], [mels * 4, 0, 0], 0);
-    let x = convolve(graph, &encoder.conv1, triples, attention);
-    let x = graph.zero_row_before(x);
+    let width = hparams.audio_state as usize;
+    let spectrogram = graph.input(Kind::F32, [encoder.conv1.weight.dim(0), 2 * positions, 1, 1]);
+    let x = convolve(graph, &encoder.conv1, spectrogram, attention);
+    // three rows are a row of the second convolution, and its next row begins two rows later: they overlap in memory
+    let x = graph.pad_rows_around(x, 1, positions.next_multiple_of(2));
     let triples = graph.view(x, [3 * width, positions, 1, 1], [2 * width * 4, 0, 0], 0);
     let x = convolve(graph, &encoder.conv2, triples, attention);
     let places = graph.view(encoder.positions, [width, positions, 1, 1], [width * 4, 0, 0], 0);
@@ -65,20 +63,21 @@ pub fn encode<'g>(graph: &'g Graph, weights: &Weights, positions: usize, attenti
 /// Fused attention takes keys in steps of so many.
 pub const FUSED_STEP: usize = 256;
 
-/// Numbers of a graph's input: all frames, one of silence before and after, and what the last row is filled up with.
-fn frames(weights: &Weights, positions: usize) -> usize {
-    let mels = weights.hparams.mels as usize;
-    (2 * positions - 1) * mels + weights.encoder.conv1.weight.dim(0).max(3 * mels)
-}
-
-/// The input of [`encode`] that these frames make; what is beyond the positions is left out.
+/// The input of [`encode`]: for each frame itself between its neighbours, filled up with zeros. What is beyond the positions
+/// counts as silence.
 pub fn input(weights: &Weights, window: &Spectrogram, positions: usize) -> Vec<f32> {
-    let mels = window.mels;
-    let mut input = vec![0.0; frames(weights, positions)];
-    let frames = window.frames.min(2 * positions);
-    for (frame, values) in input.chunks_exact_mut(mels).skip(1).take(frames).enumerate() {
-        for (value, row) in values.iter_mut().zip(window.values.chunks_exact(window.frames)) {
-            *value = row[frame];
+    let (row, mels) = (weights.encoder.conv1.weight.dim(0), window.mels);
+    let frames = 2 * positions;
+    let mut input = vec![0.0; row * frames];
+    for (mel, values) in window.values.chunks_exact(window.frames).enumerate() {
+        for (frame, value) in values.iter().enumerate().take(frames) {
+            // the last of the three taps of the frame before, the first of the frame after
+            for tap in 0..3 {
+                let at = (frame + 1).checked_sub(tap).filter(|at| *at < frames);
+                if let Some(place) = at.and_then(|at| input.get_mut(at * row + tap * mels + mel)) {
+                    *place = *value;
+                }
+            }
         }
     }
     input

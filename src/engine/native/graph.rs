@@ -197,10 +197,11 @@ impl Graph {
         self.own(unsafe { sys::ggml_get_rows(self.ctx(), table.raw.as_ptr(), numbers.raw.as_ptr()) })
     }
 
-    /// A row of zeros before the rows of a matrix.
-    pub fn zero_row_before<'g>(&'g self, a: Tensor<'g>) -> Tensor<'g> {
+    /// Rows of zeros before and after those of a matrix.
+    pub fn pad_rows_around<'g>(&'g self, a: Tensor<'g>, before: usize, after: usize) -> Tensor<'g> {
+        let (before, after) = (number(before), number(after));
         // SAFETY: as above
-        self.own(unsafe { sys::ggml_pad_ext(self.ctx(), a.raw.as_ptr(), 0, 0, 1, 0, 0, 0, 0, 0) })
+        self.own(unsafe { sys::ggml_pad_ext(self.ctx(), a.raw.as_ptr(), 0, 0, before, after, 0, 0, 0, 0) })
     }
 
     /// Rows of zeros after those of each matrix, up to a multiple of `to`.
