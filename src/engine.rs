@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::transcribe::wire::{Response, write_frame};
 
+pub mod beam;
 pub mod context;
 pub mod decoder;
 pub mod device;
@@ -40,6 +41,9 @@ pub struct EngineArgs {
     /// Windows transcribed at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub lanes: u8,
+    /// Texts of a window that a beam search follows at most
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub beam_size: u8,
     /// Threads of each stream; on a processor there are as many streams as they leave cores for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,

@@ -33,7 +33,7 @@ pub mod wire;
 
 /// How windows are listened to; bumped when the same window may come out as other text: by the guards, the second looks or
 /// the engine's way of choosing. (Where windows are cut is `audio::WINDOWING`.)
-pub const LISTENING: u32 = 1;
+pub const LISTENING: u32 = 2;
 
 /// The engines, shared by all jobs. Ends them when dropped.
 pub struct Transcriber {
@@ -172,13 +172,14 @@ impl Drop for Session {
 pub fn own_engine(
     model: &Path,
     weights: &str,
+    beam_size: u8,
     lanes: usize,
     threads: usize,
     gpu: Option<u8>,
 ) -> std::io::Result<EngineCommand> {
     let mut args = vec!["engine".into(), "--model".into(), model.into()];
     args.extend(["--lanes".into(), lanes.to_string().into(), "--threads".into(), threads.to_string().into()]);
-    args.extend(["--weights".into(), weights.into()]);
+    args.extend(["--weights".into(), weights.into(), "--beam-size".into(), beam_size.to_string().into()]);
     if let Some(gpu) = gpu {
         args.extend(["--gpu".into(), gpu.to_string().into()]);
     }

@@ -15,6 +15,16 @@ use super::weights::{CrossAttention, SelfAttention, Weights};
 /// Text positions are attended to in steps of so many, so that few different graphs are met.
 const TEXT_STEP: usize = 32;
 
+impl Attention {
+    /// In steps of how many text positions are attended to, and of how many audio positions.
+    fn steps(self) -> (usize, usize) {
+        match self {
+            Self::Open => (TEXT_STEP, 1),
+            Self::Fused => (FUSED_STEP, FUSED_STEP),
+        }
+    }
+}
+
 /// Keys and values of so many windows.
 #[derive(Debug)]
 pub struct Cache {
@@ -51,7 +61,7 @@ impl Cache {
         let hparams = &weights.hparams;
         let (width, heads) = (hparams.text_state as usize, hparams.text_heads as usize);
         let depth = width / heads;
-        let text = hparams.text_context as usize;
+        let text = (hparams.text_context as usize).next_multiple_of(attention.steps().0);
         let audio = (hparams.audio_context as usize).next_multiple_of(FUSED_STEP);
         let mut store = Store::new(4 * weights.decoder.blocks.len())?;
         let layers = (0..weights.decoder.blocks.len())
@@ -143,7 +153,7 @@ pub struct Filling {
     /// Which text positions each token does not attend to.
     pub text_mask: Vec<f16>,
     /// Which audio positions.
-    pub audio_mask: Vec<f32>,
+    pub audio_mask: Vec<f16>,
 }
 
 impl Shape {
@@ -155,9 +165,15 @@ impl Shape {
             first: places.first().map_or(0, |place| place.slot),
             rows: places.len(),
             tokens,
-            text: text.next_multiple_of(TEXT_STEP).min(cache.text),
-            audio,
+            text: text.next_multiple_of(cache.attention.steps().0).min(cache.text),
+            audio: audio.next_multiple_of(cache.attention.steps().1),
         }
+    }
+
+    /// The largest graph: all slots, the longest texts, windows of `audio` positions.
+    pub fn largest(audio: usize, cache: &Cache) -> Self {
+        let audio = audio.next_multiple_of(cache.attention.steps().1);
+        Self { first: 0, rows: cache.slots, tokens: 1, text: cache.text, audio }
     }
 
     /// How many steps its graph has at most.
@@ -174,23 +190,24 @@ impl Shape {
                 filling.numbers.push(i64::try_from(place.slot * cache.text + own).unwrap_or_default());
                 let seen = (0..self.text).map(|key| if key <= own { f16::ZERO } else { f16::NEG_INFINITY });
                 filling.text_mask.extend(seen);
+                let heard = (0..self.audio).map(|key| if key < place.audio { f16::ZERO } else { f16::NEG_INFINITY });
+                filling.audio_mask.extend(heard);
             }
-            let heard = (0..self.audio).map(|key| if key < place.audio { 0.0 } else { f32::NEG_INFINITY });
-            filling.audio_mask.extend(heard);
         }
         filling
     }
 }
 
 impl<'g> Inputs<'g> {
-    fn new(graph: &'g Graph, weights: &Weights, shape: &Shape) -> Self {
+    fn new(graph: &'g Graph, weights: &Weights, shape: &Shape, attention: Attention) -> Self {
         let width = weights.hparams.text_state as usize;
         Self {
             embeddings: graph.input(Kind::F32, [width, shape.tokens * shape.rows, 1, 1]),
             numbers: graph.input(Kind::I64, [shape.tokens * shape.rows, 1, 1, 1]),
             text_mask: graph.input(Kind::F16, [shape.text, shape.tokens, 1, shape.rows]),
-            // one window's audio has the graph's length
-            audio_mask: (shape.rows > 1).then(|| graph.input(Kind::F32, [shape.audio, 1, 1, shape.rows])),
+            // one window's audio has the graph's length, unless that is rounded up
+            audio_mask: (shape.rows > 1 || attention == Attention::Fused)
+                .then(|| graph.input(Kind::F16, [shape.audio, shape.tokens, 1, shape.rows])),
         }
     }
 
@@ -210,12 +227,12 @@ impl<'g> Inputs<'g> {
 
 /// The decoder over its blocks: inputs, and `[width, tokens x rows]` of what follows each token, before the vocabulary.
 pub fn decode<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, shape: &Shape) -> (Inputs<'g>, Tensor<'g>) {
-    let inputs = Inputs::new(graph, weights, shape);
+    let inputs = Inputs::new(graph, weights, shape, cache.attention);
     let mut x = inputs.embeddings;
     for (block, layer) in weights.decoder.blocks.iter().zip(&cache.layers) {
         let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
         x = graph.add(x, y);
-        let (y, _) = attend_to_audio(graph, weights, cache, &block.cross, layer, shape, inputs.audio_mask, x);
+        let y = attend_to_audio(graph, weights, cache, &block.cross, layer, shape, inputs.audio_mask, x);
         x = graph.add(x, y);
         let y = mlp(graph, &block.mlp, x);
         x = graph.add(x, y);
@@ -263,7 +280,6 @@ fn attend_to_text<'g>(
     linear(graph, &layer.out, graph.reshape(attended, [width, tokens * rows, 1, 1]))
 }
 
-/// What the attention adds; where it is open also the shares `[audio, tokens, heads, rows]`.
 #[expect(clippy::too_many_arguments, reason = "a step of a computation names what it computes with")]
 fn attend_to_audio<'g>(
     graph: &'g Graph,
@@ -274,7 +290,7 @@ fn attend_to_audio<'g>(
     shape: &Shape,
     mask: Option<Tensor<'g>>,
     x: Tensor<'g>,
-) -> (Tensor<'g>, Option<Tensor<'g>>) {
+) -> Tensor<'g> {
     let (width, heads) = (x.dim(0), weights.hparams.text_heads as usize);
     let depth = width / heads;
     let Shape { first, rows, tokens, audio, .. } = *shape;
@@ -286,11 +302,32 @@ fn attend_to_audio<'g>(
     };
     let keys = cached(kept.heard_keys, [depth, audio, heads, rows]);
     let scale = 1.0 / (depth as f32).sqrt();
-    let values = cached(kept.heard_values, [audio, depth, heads, rows]);
-    debug_assert_eq!(cache.attention, Attention::Open, "the fused kind is not here yet");
-    let shares = graph.soft_max(graph.multiply(keys, queries), mask, scale);
-    let attended = graph.multiply(values, shares);
-    let merged = graph.contiguous(graph.permute(attended, [0, 2, 1, 3]));
-    let merged = graph.reshape(merged, [width, tokens * rows, 1, 1]);
-    (linear(graph, &layer.out, merged), Some(shares))
+    let merged = match cache.attention {
+        Attention::Open => {
+            let values = cached(kept.heard_values, [audio, depth, heads, rows]);
+            let shares = graph.soft_max(graph.multiply(keys, queries), mask, scale);
+            graph.contiguous(graph.permute(graph.multiply(values, shares), [0, 2, 1, 3]))
+        }
+        Attention::Fused => {
+            let values = cached(kept.heard_values, [depth, audio, heads, rows]);
+            graph.attend(queries, keys, values, mask, scale)
+        }
+    };
+    linear(graph, &layer.out, graph.reshape(merged, [width, tokens * rows, 1, 1]))
+}
+
+/// What a slot holds copied into another: the first `text` positions of its text, and what was heard.
+pub fn copy<'g>(graph: &'g Graph, cache: &Cache, from: usize, to: usize, text: usize, heard: bool) {
+    for layer in &cache.layers {
+        for all in [layer.keys, layer.values] {
+            let row = all.step(1);
+            let part = |slot: usize| graph.view(all, [all.dim(0), text, 1, 1], [row, 0, 0], slot * cache.text * row);
+            graph.compute(graph.copy(part(from), part(to)));
+        }
+        for all in [layer.heard_keys, layer.heard_values].into_iter().filter(|_| heard) {
+            let dims = [all.dim(0), all.dim(1), all.dim(2), 1];
+            let part = |slot: usize| graph.view(all, dims, [all.step(1), all.step(2), 0], slot * all.step(3));
+            graph.compute(graph.copy(part(from), part(to)));
+        }
+    }
 }

@@ -21,6 +21,15 @@ pub struct Next {
     pub token: Token,
 }
 
+/// What one slot holds is to be in another too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copying {
+    /// Whose.
+    pub from: usize,
+    /// Where to; not copied from at the same time.
+    pub to: usize,
+}
+
 /// A stream with its memory.
 #[derive(Debug)]
 pub struct Forward {
@@ -59,8 +68,7 @@ impl Forward {
         let encoding = encoder::encode(&graph, weights, positions, *attention);
         decoder::remember(&graph, weights, cache, 0, encoding.heard);
         self.encoding.place(&graph)?;
-        let (rows, text) = (cache.slots, cache.text);
-        let shape = Shape { first: 0, rows, tokens: 1, text, audio: positions };
+        let shape = Shape::largest(positions, cache);
         let graph = Graph::new(shape.steps(weights))?;
         let (_, x) = decoder::decode(&graph, weights, cache, &shape);
         graph.output(decoder::logits(&graph, weights, x, model.vocabulary.size));
@@ -129,6 +137,21 @@ impl Forward {
         placed.compute(&mut self.backend)
     }
 
+    /// Copies slots: the first `text` positions, and what was heard where `heard` says so.
+    ///
+    /// # Errors
+    /// As [`Forward::hear`].
+    pub fn copy(&mut self, copies: &[Copying], text: usize, heard: bool) -> Result<(), String> {
+        if copies.is_empty() {
+            return Ok(());
+        }
+        let graph = Graph::new(12 * copies.len() * self.model.weights.decoder.blocks.len())?;
+        for Copying { from, to } in copies {
+            decoder::copy(&graph, &self.cache, *from, *to, text, heard);
+        }
+        self.decoding.place(&graph)?.compute(&mut self.backend)
+    }
+
     /// Decodes one token of each of these windows; `take` gets the logits of what follows each, of the first `tokens` of
     /// the vocabulary, in order. The windows are in ascending slots, which need not be neighbours.
     ///
@@ -141,7 +164,9 @@ impl Forward {
         mut take: impl FnMut(usize, &[f32]) -> Result<(), String>,
     ) -> Result<(), String> {
         let Self { model, cache, .. } = self;
-        let rows = neighbours(next, cache.slots);
+        // a GPU is given the same graph each time, so that it need not look at it again
+        let least = if self.attention == Attention::Fused { cache.slots } else { LEAST_ROWS };
+        let rows = neighbours(next, cache.slots, least);
         let places: Vec<Place> = rows.iter().map(|row| row.place).collect();
         let shape = Shape::of(&places, 1, cache);
         let graph = Graph::new(shape.steps(&model.weights))?;
@@ -165,11 +190,11 @@ impl Forward {
 
 /// The wanted rows and what lies between them, so that they are neighbours: there something is computed that nobody reads,
 /// in slots that are free.
-fn neighbours(next: &[Next], slots: usize) -> Vec<Next> {
+fn neighbours(next: &[Next], slots: usize, least: usize) -> Vec<Next> {
     let first = next.first().map_or(0, |row| row.place.slot);
     let last = next.last().map_or(0, |row| row.place.slot);
-    let first = first.min(slots.saturating_sub(LEAST_ROWS));
-    let last = last.max(first + LEAST_ROWS - 1);
+    let first = first.min(slots.saturating_sub(least));
+    let last = last.max(first + least - 1);
     let mut wanted = next.iter().peekable();
     (first..=last)
         .map(|slot| match wanted.next_if(|row| row.place.slot == slot) {

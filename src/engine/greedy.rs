@@ -60,6 +60,23 @@ pub fn sample(
     Some(Choice { token: Token::try_from(drawn).ok()?, logprob })
 }
 
+/// The `count` most probable of the same tokens, in that order.
+pub fn best(logits: &[f32], end_of_text: Token, forbidden: &[Token], count: usize) -> Vec<Choice> {
+    let end = usize::try_from(end_of_text).unwrap_or_default() + 1;
+    let allowed = without(logits.get(..end).unwrap_or_default(), forbidden);
+    let all = log_sum_exp(&allowed);
+    let mut best: Vec<Choice> = Vec::with_capacity(count + 1);
+    for (logit, token) in allowed.iter().zip(0..) {
+        let logprob = logit - all;
+        if best.len() < count || best.last().is_some_and(|last| logprob > last.logprob) {
+            let at = best.partition_point(|better| better.logprob >= logprob);
+            best.insert(at, Choice { token, logprob });
+            best.truncate(count);
+        }
+    }
+    best
+}
+
 fn without(logits: &[f32], forbidden: &[Token]) -> Vec<f32> {
     let mut allowed = logits.to_vec();
     for token in forbidden {

@@ -2,11 +2,14 @@
 
 use std::time::Instant;
 
+use super::beam::Beam;
 use super::context;
-use super::forward::{Forward, Next};
+use super::decoder::Place;
+use super::forward::{Copying, Forward, Next};
 use super::row::Row;
 use super::rules::Rules;
 use super::spectrogram::{Analyser, MAX_FRAMES};
+use super::vocabulary::Vocabulary;
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::transcribe::probe::noise;
 use crate::transcribe::wire::{Request, WindowText};
@@ -19,14 +22,18 @@ pub struct Lane {
     forward: Forward,
     analyser: Analyser,
     rules: Rules,
-    /// By slot.
+    /// Each has `width` slots.
     seats: Vec<Option<Seat>>,
+    width: usize,
     cut: bool,
 }
 
 struct Seat {
     id: u64,
     row: Row,
+    /// More than one text of it is followed.
+    width: usize,
+    beam: Option<Beam>,
     since: Instant,
 }
 
@@ -34,13 +41,14 @@ struct Seat {
 pub type Answer = (u64, Result<WindowText, String>);
 
 impl Lane {
-    /// A lane of so many rows on a stream that has as many slots.
-    pub fn new(forward: Forward, rows: usize, encodes_all: bool) -> Self {
+    /// A lane of so many rows on a stream that has `width` slots for each: as many texts of a window can be followed.
+    pub fn new(forward: Forward, rows: usize, width: usize, encodes_all: bool) -> Self {
         let model = forward.model();
         Self {
             analyser: Analyser::new(model.weights.hparams.mels as usize),
             rules: Rules::new(&model.vocabulary),
             seats: (0..rows.max(1)).map(|_| None).collect(),
+            width: width.max(1),
             // a GPU gains little from a shorter encoder
             cut: !encodes_all,
             forward,
@@ -80,7 +88,8 @@ impl Lane {
     /// A sentence saying what was refused; the lane stays usable.
     pub fn join(&mut self, request: &Request, samples: &[f32]) -> Result<(), String> {
         let since = Instant::now();
-        let slot = self.seats.iter().position(Option::is_none).ok_or("bug: the lane is full")?;
+        let seat = self.seats.iter().position(Option::is_none).ok_or("bug: the lane is full")?;
+        let slot = seat * self.width;
         let pcm = clean(samples);
         let window = self.analyser.analyse(&pcm, MAX_FRAMES)?;
         let model = self.forward.model().clone();
@@ -90,18 +99,12 @@ impl Lane {
         let seed = request.options.careful.then(|| seed(&pcm));
         let mut row = Row::new(slot, positions, &request.options, seed, &model.vocabulary)?;
         self.forward.hear(slot, &window, positions)?;
-        self.feed(&mut row)?;
-        if let Some(seat) = self.seats.get_mut(slot) {
-            *seat = Some(Seat { id: request.id, row, since });
-        }
-        Ok(())
-    }
-
-    fn feed(&mut self, row: &mut Row) -> Result<(), String> {
-        let known = row.take_known();
-        if !known.is_empty() {
-            self.forward.feed(row.place, &known)?;
-            row.place.position += known.len();
+        feed(&mut self.forward, &mut row)?;
+        // another reading is one text
+        let asked = if request.options.careful { 1 } else { usize::from(request.options.beam_size) };
+        let width = asked.clamp(1, self.width);
+        if let Some(seat) = self.seats.get_mut(seat) {
+            *seat = Some(Seat { id: request.id, row, width, beam: None, since });
         }
         Ok(())
     }
@@ -113,36 +116,44 @@ impl Lane {
     pub fn step(&mut self) -> Result<Vec<Answer>, String> {
         let model = self.forward.model().clone();
         let vocabulary = &model.vocabulary;
-        let Self { forward, seats, rules, .. } = self;
-        let mut rows: Vec<&mut Row> = seats.iter_mut().flatten().map(|seat| &mut seat.row).collect();
-        let next: Vec<Next> = rows.iter().map(|row| Next { place: row.place, token: row.token }).collect();
-        let special = rows.iter().any(|row| row.asks_special());
+        let mut seats: Vec<&mut Seat> = self.seats.iter_mut().flatten().collect();
+        // of each row whose window it is, and which of its texts
+        let mut whose = Vec::new();
+        let mut next = Vec::new();
+        for (seat, index) in seats.iter().zip(0..) {
+            let rows = seat.next();
+            whose.extend((0..rows.len()).map(|text| (index, text)));
+            next.extend(rows);
+        }
+        let special = seats.iter().any(|seat| seat.row.asks_special());
         let text = usize::try_from(vocabulary.end_of_text).unwrap_or_default() + 1;
         let tokens = if special { vocabulary.size } else { text };
-        let mut results = Vec::with_capacity(rows.len());
-        forward.step(&next, tokens, |index, logits| {
-            if let Some(row) = rows.get_mut(index) {
-                results.push(row.take(logits, vocabulary, rules));
+        let mut results: Vec<Result<bool, String>> = seats.iter().map(|_| Ok(false)).collect();
+        let rules = &self.rules;
+        self.forward.step(&next, tokens, |row, logits| {
+            let Some((index, text)) = whose.get(row).copied() else { return Ok(()) };
+            if let (Some(seat), Some(result)) = (seats.get_mut(index), results.get_mut(index)) {
+                *result = seat.take(text, logits, vocabulary, rules);
             }
             Ok(())
         })?;
+        for seat in seats {
+            seat.go_on(&mut self.forward)?;
+        }
         let mut answers = Vec::new();
         let taken = self.seats.iter_mut().filter(|seat| seat.is_some());
         for (seat, result) in taken.zip(results) {
+            let over = seat.as_ref().and_then(|seat| seat.beam.as_ref()).is_some_and(Beam::is_over);
             let answer = match result {
-                Ok(false) => continue,
-                Ok(true) => Ok(()),
+                Ok(over_now) if !over_now && !over => continue,
+                Ok(_) => Ok(()),
                 Err(reason) => Err(reason),
             };
-            if let Some(Seat { id, row, since }) = seat.take() {
-                answers.push((id, answer.map(|()| told(&row, vocabulary, since))));
+            if let Some(seat) = seat.take() {
+                answers.push((seat.id, answer.map(|()| seat.told(vocabulary))));
             }
         }
-        // a prompt that waited for the language
-        let mut seats = std::mem::take(&mut self.seats);
-        let fed = seats.iter_mut().flatten().try_for_each(|seat| self.feed(&mut seat.row));
-        self.seats = seats;
-        fed.map(|()| answers)
+        Ok(answers)
     }
 
     /// Gives all rows up; returns whose they were.
@@ -151,9 +162,56 @@ impl Lane {
     }
 }
 
-fn told(row: &Row, vocabulary: &super::vocabulary::Vocabulary, since: Instant) -> WindowText {
-    let busy_ms = u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX);
-    WindowText { busy_ms, ..row.text(vocabulary) }
+impl Seat {
+    /// What is decoded next of it.
+    fn next(&self) -> Vec<Next> {
+        let Row { place, token, .. } = self.row;
+        match &self.beam {
+            None => vec![Next { place, token }],
+            Some(beam) => beam.next().map(|(slot, token)| Next { place: Place { slot, ..place }, token }).collect(),
+        }
+    }
+
+    fn take(&mut self, text: usize, logits: &[f32], vocabulary: &Vocabulary, rules: &Rules) -> Result<bool, String> {
+        if self.width > 1 && self.row.is_writing() {
+            let (slot, width) = (self.row.place.slot, self.width);
+            self.beam.get_or_insert_with(|| Beam::new(slot, width)).take(text, logits, vocabulary, rules);
+            return Ok(false);
+        }
+        self.row.take(logits, vocabulary, rules)
+    }
+
+    /// What is between two tokens: texts that part are copied, a prompt that waited for the language is decoded.
+    fn go_on(&mut self, forward: &mut Forward) -> Result<(), String> {
+        let Some(beam) = &mut self.beam else { return feed(forward, &mut self.row) };
+        let first = self.row.is_first();
+        let end_of_text = forward.model().vocabulary.end_of_text;
+        self.row.place.position += 1;
+        let copies = beam.go_on(end_of_text);
+        if first {
+            let (slot, width) = (self.row.place.slot, self.width);
+            let others: Vec<Copying> = (slot + 1..slot + width).map(|to| Copying { from: slot, to }).collect();
+            forward.copy(&others, self.row.place.position, true)?;
+        } else {
+            forward.copy(&copies, self.row.place.position, false)?;
+        }
+        self.row.write(beam.best());
+        Ok(())
+    }
+
+    fn told(&self, vocabulary: &Vocabulary) -> WindowText {
+        let busy_ms = u32::try_from(self.since.elapsed().as_millis()).unwrap_or(u32::MAX);
+        WindowText { busy_ms, ..self.row.text(vocabulary) }
+    }
+}
+
+fn feed(forward: &mut Forward, row: &mut Row) -> Result<(), String> {
+    let known = row.take_known();
+    if !known.is_empty() {
+        forward.feed(row.place, &known)?;
+        row.place.position += known.len();
+    }
+    Ok(())
 }
 
 /// Finite, within [-1, 1], and at least a second long.

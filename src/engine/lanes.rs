@@ -37,8 +37,9 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     let others = backends.collect::<io::Result<Vec<_>>>()?;
     // all memory is had before the first window runs
     let lanes = std::iter::once((first, rows)).chain(others).map(|(backend, rows)| {
-        let forward = Forward::new(model.clone(), backend, rows)?;
-        Ok(Lane::new(forward, rows, args.gpu.is_some()))
+        let width = usize::from(args.beam_size.max(1));
+        let forward = Forward::new(model.clone(), backend, rows * width)?;
+        Ok(Lane::new(forward, rows, width, args.gpu.is_some()))
     });
     let mut lanes = lanes.collect::<io::Result<Vec<Lane>>>()?;
     warm_up(&mut lanes)?;

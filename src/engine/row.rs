@@ -107,6 +107,21 @@ impl Row {
         self.stage != Stage::Writing && self.feed.is_empty()
     }
 
+    /// Whether the logits after this token are those of what comes next in the text.
+    pub fn is_writing(&self) -> bool {
+        self.stage == Stage::Writing && self.feed.is_empty()
+    }
+
+    /// Whether nothing was chosen yet.
+    pub fn is_first(&self) -> bool {
+        self.chosen.is_empty()
+    }
+
+    /// Takes a text that was chosen elsewhere.
+    pub fn write(&mut self, chosen: &[Choice]) {
+        self.chosen = chosen.to_vec();
+    }
+
     /// Takes the logits of what follows the token; returns whether the text is complete.
     ///
     /// # Errors
