@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use crate::transcribe::wire::{Response, write_frame};
 
+pub mod alignment;
 pub mod beam;
 pub mod context;
 pub mod decoder;

@@ -232,7 +232,8 @@ pub fn decode<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, shape: &Sh
     for (block, layer) in weights.decoder.blocks.iter().zip(&cache.layers) {
         let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
         x = graph.add(x, y);
-        let y = attend_to_audio(graph, weights, cache, &block.cross, layer, shape, inputs.audio_mask, x);
+        let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
+        let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
         x = graph.add(x, y);
         let y = mlp(graph, &block.mlp, x);
         x = graph.add(x, y);
@@ -280,22 +281,32 @@ fn attend_to_text<'g>(
     linear(graph, &layer.out, graph.reshape(attended, [width, tokens * rows, 1, 1]))
 }
 
-#[expect(clippy::too_many_arguments, reason = "a step of a computation names what it computes with")]
-fn attend_to_audio<'g>(
+/// `[depth, tokens, heads, rows]`.
+fn queries_to_audio<'g>(
     graph: &'g Graph,
     weights: &Weights,
+    layer: &CrossAttention,
+    shape: &Shape,
+    x: Tensor<'g>,
+) -> Tensor<'g> {
+    let (width, heads) = (x.dim(0), weights.hparams.text_heads as usize);
+    let (depth, Shape { rows, tokens, .. }) = (width / heads, *shape);
+    let queries = linear(graph, &layer.query, norm(graph, &layer.norm, x));
+    graph.view(queries, [depth, tokens, heads, rows], [width * 4, depth * 4, tokens * width * 4], 0)
+}
+
+fn attend_to_audio<'g>(
+    graph: &'g Graph,
     cache: &Cache,
     layer: &CrossAttention,
     kept: &LayerCache,
     shape: &Shape,
     mask: Option<Tensor<'g>>,
-    x: Tensor<'g>,
+    queries: Tensor<'g>,
 ) -> Tensor<'g> {
-    let (width, heads) = (x.dim(0), weights.hparams.text_heads as usize);
-    let depth = width / heads;
+    let (depth, heads) = (queries.dim(0), queries.dim(2));
+    let width = depth * heads;
     let Shape { first, rows, tokens, audio, .. } = *shape;
-    let queries = linear(graph, &layer.query, norm(graph, &layer.norm, x));
-    let queries = graph.view(queries, [depth, tokens, heads, rows], [width * 4, depth * 4, tokens * width * 4], 0);
     let cached = |cached: Tensor<'static>, dims| {
         let steps = [cached.step(1), cached.step(2), cached.step(3)];
         graph.view(cached, dims, steps, first * cached.step(3))
@@ -314,6 +325,54 @@ fn attend_to_audio<'g>(
         }
     };
     linear(graph, &layer.out, graph.reshape(merged, [width, tokens * rows, 1, 1]))
+}
+
+/// The decoder over one window's tokens up to the last of these layers: inputs, and of each of the given heads `[positions,
+/// tokens]`, what each token attends to among the first `positions`.
+pub fn align<'g>(
+    graph: &'g Graph,
+    weights: &Weights,
+    cache: &Cache,
+    shape: &Shape,
+    heads: &[(usize, usize)],
+    positions: usize,
+) -> (Inputs<'g>, Vec<Tensor<'g>>) {
+    let inputs = Inputs::new(graph, weights, shape, cache.attention);
+    let last = heads.iter().map(|(layer, _)| *layer).max().unwrap_or_default();
+    let mut shares = Vec::new();
+    let mut x = inputs.embeddings;
+    for (index, (block, layer)) in weights.decoder.blocks.iter().zip(&cache.layers).enumerate().take(last + 1) {
+        let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
+        x = graph.add(x, y);
+        let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
+        for (_, head) in heads.iter().filter(|(layer, _)| *layer == index) {
+            shares.push(graph.output(share_of(graph, layer, shape, *head, positions, queries)));
+        }
+        if index == last {
+            break;
+        }
+        let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
+        x = graph.add(x, y);
+        let y = mlp(graph, &block.mlp, x);
+        x = graph.add(x, y);
+    }
+    (inputs, shares)
+}
+
+fn share_of<'g>(
+    graph: &'g Graph,
+    kept: &LayerCache,
+    shape: &Shape,
+    head: usize,
+    positions: usize,
+    queries: Tensor<'g>,
+) -> Tensor<'g> {
+    let depth = queries.dim(0);
+    let keys = kept.heard_keys;
+    let offset = shape.first * keys.step(3) + head * keys.step(2);
+    let keys = graph.view(keys, [depth, positions, 1, 1], [keys.step(1), 0, 0], offset);
+    let queries = graph.view(queries, [depth, shape.tokens, 1, 1], [queries.step(1), 0, 0], head * queries.step(2));
+    graph.soft_max(graph.multiply(keys, queries), None, 1.0 / (depth as f32).sqrt())
 }
 
 /// What a slot holds copied into another: the first `text` positions of its text, and what was heard.

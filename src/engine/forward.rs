@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::alignment::{self, Attended};
 use super::decoder::{self, Cache, Place, Shape};
 use super::encoder::{self, Attention};
 use super::model::Model;
@@ -135,6 +136,33 @@ impl Forward {
         placed.set(inputs.embeddings, &embeddings)?;
         inputs.set(&mut placed, &shape.filling(&places, cache))?;
         placed.compute(&mut self.backend)
+    }
+
+    /// What the heads that follow the voice attend to while these tokens are decoded, from the first position of the text
+    /// on, among the first `positions` of what was heard.
+    ///
+    /// # Errors
+    /// As [`Forward::hear`].
+    pub fn align(&mut self, place: Place, tokens: &[Token], positions: usize) -> Result<Attended, String> {
+        let Self { model, cache, .. } = self;
+        let heads = alignment::heads(&model.weights.hparams);
+        let (places, count) = ([Place { position: 0, ..place }], tokens.len());
+        let shape = Shape::of(&places, count, cache);
+        let graph = Graph::new(shape.steps(&model.weights) + 6 * heads.len())?;
+        let (inputs, heads) = decoder::align(&graph, &model.weights, cache, &shape, &heads, positions);
+        let mut embeddings = Vec::new();
+        for (token, position) in tokens.iter().zip(0..) {
+            model.embedding.look_up(*token, position, &mut embeddings)?;
+        }
+        let mut placed = self.decoding.place(&graph)?;
+        placed.set(inputs.embeddings, &embeddings)?;
+        inputs.set(&mut placed, &shape.filling(&places, cache))?;
+        placed.compute(&mut self.backend)?;
+        let mut shares = Vec::with_capacity(heads.len() * count * positions);
+        for head in &heads {
+            shares.extend_from_slice(&placed.read(head, 0, count * positions)?);
+        }
+        Ok(Attended { shares, tokens: count, positions })
     }
 
     /// Copies slots: the first `text` positions, and what was heard where `heard` says so.
