@@ -2,9 +2,9 @@
 CARGO := $(shell command -v cargo 2>/dev/null || echo $$HOME/.cargo/bin/cargo)
 WORKER := target/release/transcription-worker
 MODELS := models
-SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh)
+SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test test-stack test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,28 @@ test-stack: $(if $(CI),,build)
 	@scripts/install-packages test
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@scripts/test-stack
+
+## make deb      the Debian package, for any x86-64-v3 processor: FEATURES=cuda for a GPU; make tarball and make rpm likewise
+PACKAGES := deb tarball rpm
+$(PACKAGES):
+	@scripts/install-packages build
+	@CARGO=$(CARGO) scripts/package $@
+
+## make test-systemd  the package installed on a booted Debian, and a worker's life there; minutes, as root
+# PACKAGE=path takes one that is there
+test-systemd: $(if $(PACKAGE),,deb)
+	@scripts/install-packages test
+	@scripts/install-packages boot
+	@scripts/test-server
+	@[ -e $(MODELS)/ggml-tiny.en.bin ] || target/portable/release/transcription-worker model pull tiny.en --models-dir $(MODELS)
+	@PACKAGE=$(PACKAGE) scripts/test-systemd
+
+## make test-container  the image of Containerfile, built with buildah on a Debian made here, and a job in it; as root
+test-container: $(if $(PACKAGE),,deb)
+	@scripts/install-packages test
+	@scripts/install-packages boot
+	@[ -e $(MODELS)/ggml-tiny.en.bin ] || target/portable/release/transcription-worker model pull tiny.en --models-dir $(MODELS)
+	@PACKAGE=$(PACKAGE) scripts/test-container
 
 ## make simulate  thousands of worlds that a seed decides, each twice: SEEDS=10000; SEED=… shows one, step by step
 SEEDS ?= 1000
@@ -147,9 +169,10 @@ check:
 	@scripts/registry-schemas --check
 	@scripts/check-docs
 
-## make schemas  write schemas/ anew from the types, and terraform/schemas from them
+## make schemas  write schemas/ and the list of metrics anew from the types, and terraform/schemas from them
 schemas: build
 	$(WORKER) schema --write schemas
+	$(WORKER) schema --metrics > terraform/metrics.json
 	@scripts/registry-schemas
 
 clean:

@@ -1,13 +1,5 @@
-# An AMI of the worker: driver from the source image, program, model, unit. Settings come later, with the instance.
-
-packer {
-  required_plugins {
-    amazon = {
-      version = ">= 1.3.0"
-      source  = "github.com/hashicorp/amazon"
-    }
-  }
-}
+# An AMI of the worker: driver from the source image, package, model, CloudWatch agent. Settings come later, with the instance.
+# From the root of the repository: packer init packer && packer build -var region=… packer
 
 variable "region" {
   type        = string
@@ -17,19 +9,7 @@ variable "region" {
 variable "instance_type" {
   type        = string
   default     = "g5.xlarge"
-  description = "What the AMI is built on; one with a GPU, so that the build tries the engine on it."
-}
-
-variable "source_ami_name" {
-  type        = string
-  default     = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04) *"
-  description = "Name pattern of an x86_64 Debian or Ubuntu image that has the NVIDIA driver."
-}
-
-variable "source_ami_owner" {
-  type        = string
-  default     = "amazon"
-  description = "Owner of the source image: an account id, or an alias such as amazon."
+  description = "What the AMI is built on; one with a GPU, so that the build computes on it."
 }
 
 variable "ssh_username" {
@@ -37,10 +17,9 @@ variable "ssh_username" {
   default = "ubuntu"
 }
 
-variable "binary" {
+variable "package" {
   type        = string
-  default     = "target/release/transcription-worker"
-  description = "The program, built with --features cuda on a system no newer than the image (glibc, CUDA runtime)."
+  description = "The .deb: FEATURES=cuda make deb puts it into target/packages. Built on a system no newer than the image (glibc, CUDA runtime)."
 }
 
 variable "model" {
@@ -76,20 +55,10 @@ source "amazon-ebs" "worker" {
   instance_type = var.instance_type
   subnet_id     = var.subnet_id
   ssh_username  = var.ssh_username
+  source_ami    = local.source_ami
 
   ami_name        = "transcription-worker-${local.stamp}"
   ami_description = "transcription-worker with ${var.model}"
-
-  source_ami_filter {
-    filters = {
-      name                = var.source_ami_name
-      architecture        = "x86_64"
-      root-device-type    = "ebs"
-      virtualization-type = "hvm"
-    }
-    owners      = [var.source_ami_owner]
-    most_recent = true
-  }
 
   # IMDSv2 only, while it is built and in what is launched from it: the worker speaks nothing older
   imds_support = "v2.0"
@@ -112,6 +81,7 @@ source "amazon-ebs" "worker" {
   tags = {
     Name      = "transcription-worker"
     Model     = var.model
+    Package   = basename(var.package)
     SourceAmi = "{{ .SourceAMI }}"
   }
 }
@@ -120,23 +90,24 @@ build {
   sources = ["source.amazon-ebs.worker"]
 
   provisioner "file" {
-    source      = var.binary
-    destination = "/tmp/transcription-worker"
+    source      = var.package
+    destination = "/tmp/transcription-worker.deb"
   }
 
+  # the one that the hub's instances get too, with their group
   provisioner "file" {
-    source      = "systemd/transcription-worker.service"
-    destination = "/tmp/transcription-worker.service"
-  }
-
-  provisioner "file" {
-    source      = "systemd/worker.env.example"
-    destination = "/tmp/worker.env.example"
+    source      = "terraform/cloudwatch-agent.json"
+    destination = "/tmp/cloudwatch-agent.json"
   }
 
   provisioner "shell" {
     script           = "packer/install.sh"
     environment_vars = ["MODEL=${var.model}", "DEVICE=${var.device}"]
     execute_command  = "sudo env {{ .Vars }} sh {{ .Path }}"
+  }
+
+  # the id, for terraform's fleet.ami_id
+  post-processor "manifest" {
+    output = "target/packer-manifest.json"
   }
 }

@@ -19,6 +19,7 @@ pub mod aws;
 pub mod checkup;
 pub mod daemon;
 pub mod letters;
+pub mod machine;
 pub mod places;
 pub mod proof;
 
@@ -69,11 +70,24 @@ pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     Ok(model)
 }
 
+/// Whether the engine's kernels run on this machine's processor.
+///
+/// # Errors
+/// It lacks instructions that they were compiled for; the sentence names them and the cure.
+pub fn suits_processor(config: &EngineConfig) -> Result<(), String> {
+    // another program in the engine's place has other kernels
+    if config.engine_command.is_some() {
+        return Ok(());
+    }
+    engine::processor::unsuited().map_or(Ok(()), Err)
+}
+
 /// Starts the engine processes; `health` is told how they do.
 ///
 /// # Errors
 /// One does not start.
 pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) -> Result<Transcriber, String> {
+    suits_processor(config)?;
     let gpus = gpus(config)?;
     let lanes = lanes(config, !gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };

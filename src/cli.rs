@@ -1,6 +1,7 @@
 //! The commands.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -61,6 +62,12 @@ enum Command {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages into a directory, for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory, which must exist
+        directory: PathBuf,
+    },
     /// The engine process, started by the others
     #[command(hide = true)]
     Engine(EngineArgs),
@@ -87,6 +94,10 @@ pub fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "transcription-worker", &mut io::stdout());
             ExitCode::SUCCESS
         }
+        Command::Man { directory } => match clap_mangen::generate_to(Cli::command(), &directory) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(complain(&format!("{}: {error}", directory.display()), exit::FAILED)),
+        },
         Command::Run(config) => block_on(run::main(*config)),
         Command::Transcribe(args) => block_on(transcribe::main(*args)),
         Command::Submit(args) => block_on(submit::main(args)),
@@ -114,7 +125,7 @@ fn block_on(command: impl Future<Output = u8>) -> ExitCode {
 
 /// Says on stderr what went wrong; returns the status.
 pub fn complain(message: &str, status: u8) -> u8 {
-    eprintln!("transcription-worker: {message}");
+    eprintln!("{}", telemetry::marked_for_journal(&format!("transcription-worker: {message}")));
     status
 }
 

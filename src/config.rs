@@ -6,11 +6,15 @@ use clap::Args;
 
 mod delivery;
 mod engine;
+mod group;
 mod places;
+mod watch;
 
 pub use delivery::DeliveryConfig;
 pub use engine::{Device, EngineConfig};
+pub use group::GroupConfig;
 pub use places::PlacesConfig;
+pub use watch::{Emf, WatchConfig};
 
 /// The worker.
 #[derive(Debug, Clone, Args)]
@@ -24,6 +28,12 @@ pub struct RunConfig {
     #[command(flatten)]
     /// How messages are handled.
     pub delivery: DeliveryConfig,
+    #[command(flatten)]
+    /// Who watches the worker, and how.
+    pub watch: WatchConfig,
+    #[command(flatten)]
+    /// The Auto Scaling group that the instance belongs to.
+    pub group: GroupConfig,
 }
 
 /// Parses a number within `range`. What becomes a duration or a size must be neither infinite nor "not a number".
@@ -59,7 +69,7 @@ mod tests {
     fn every_switch_of_the_environment_takes_the_words_for_yes_and_no() {
         let is_switch = |arg: &Arg| arg.get_value_parser().type_id() == TypeId::of::<bool>() && arg.get_env().is_some();
         let switches = settings(is_switch);
-        assert_eq!(switches.len(), 3, "{switches:?}");
+        assert_eq!(switches.len(), 6, "{switches:?}");
         for switch in switches {
             let id = switch.get_id().to_string();
             for (word, on) in [

@@ -24,6 +24,7 @@ pub mod native;
 #[cfg(test)]
 mod oracle;
 pub mod pieces;
+pub mod processor;
 pub mod row;
 pub mod rules;
 pub mod spectrogram;
@@ -62,4 +63,3 @@ pub fn main(args: &EngineArgs) -> ExitCode {
     tracing::error!("the engine ends: {error}");
     ExitCode::FAILURE
 }
-

@@ -106,11 +106,16 @@ async fn download(
     Ok(path)
 }
 
+/// What a user like us may still write on the disk of `directory`.
+pub fn free_bytes(directory: &Path) -> std::io::Result<u64> {
+    let disk = rustix::fs::statvfs(directory)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// A file of `size` bytes in `directory`, its blocks already taken, so that downloads side by side cannot promise
 /// themselves the same free space. `StorageFull` when less than `reserve` bytes would stay free.
 fn make_room(directory: &Path, size: u64, reserve: u64) -> std::io::Result<NamedTempFile> {
-    let disk = rustix::fs::statvfs(directory)?;
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let free = free_bytes(directory)?;
     if free < size.saturating_add(reserve) {
         let why = format!("{free} bytes are free, {size} are needed and {reserve} must stay free");
         return Err(std::io::Error::new(ErrorKind::StorageFull, why));

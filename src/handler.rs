@@ -58,6 +58,15 @@ pub struct Delivery {
     pub sent_at_ms: i64,
     /// After so many deliveries the queue gives the message up; `None` when it never does.
     pub max_receive_count: Option<u32>,
+    /// The trace header that it came with, for what is told of it.
+    pub trace: Option<String>,
+}
+
+impl Delivery {
+    /// Tells it from the message's other deliveries.
+    pub fn key(&self) -> (String, u32) {
+        (self.message_id.clone(), self.receive_count)
+    }
 }
 
 /// What control tells a running job, and the job control.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::objects::Location;
 
@@ -28,6 +29,29 @@ pub struct Job {
     pub place_is_named: bool,
     /// What the producer wants otherwise than the worker's defaults.
     pub options: JobOptions,
+    /// What the producer wants back.
+    pub echo: Echo,
+}
+
+/// What a producer wants back in every event about its job, as it sent it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Echo {
+    /// Any JSON.
+    pub metadata: Option<Value>,
+    /// Any JSON.
+    pub tags: Option<Value>,
+}
+
+impl Echo {
+    /// Bytes of either, as JSON; an event has room for 256 KB in all. What is larger is left out.
+    pub const MAX_BYTES: usize = 16 * 1024;
+
+    /// What of it fits; `null` is nothing.
+    pub fn of(metadata: Option<Value>, tags: Option<Value>) -> Self {
+        let fits =
+            |value: Option<Value>| value.filter(|value| !value.is_null() && value.to_string().len() <= Self::MAX_BYTES);
+        Self { metadata: fits(metadata), tags: fits(tags) }
+    }
 }
 
 /// Per-job options; `None` is the worker's default.

@@ -11,6 +11,8 @@ use futures_util::Stream;
 use crate::fault::Fault;
 
 pub mod folder;
+#[cfg(test)]
+pub mod memory;
 pub mod s3;
 
 /// A bucket and a key, displayed as `s3://bucket/key`.
@@ -99,6 +101,18 @@ pub trait Objects: Send + Sync {
     /// `ObjectChanged`.
     async fn put(&self, at: &Location, body: Bytes, content_type: &str, condition: &Condition)
     -> Result<String, Fault>;
+
+    /// Writes an object that is removed again when its job ends, so that a rule of the store can take what was left
+    /// behind.
+    async fn put_temporary(
+        &self,
+        at: &Location,
+        body: Bytes,
+        content_type: &str,
+        condition: &Condition,
+    ) -> Result<String, Fault> {
+        self.put(at, body, content_type, condition).await
+    }
 
     /// Removes the object; one that is not there is no error.
     async fn remove(&self, at: &Location) -> Result<(), Fault>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::audio::AudioOptions;
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::fault::{Code, Fault, Problem};
 use crate::fetch::Fetch;
@@ -15,14 +16,16 @@ use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::{Format, Job, JobOptions};
+use crate::metrics::{JobFailed, Metrics};
 use crate::model::Model;
 use crate::objects::Objects;
-use crate::publish::{Publish, TranscriptionCompleted};
+use crate::publish::{EventError, Publish, TranscriptionCompleted};
 use crate::store::Store;
 use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Request, WorkerRef};
 use crate::watchdog::Progress;
+use news::News;
 use poison::PoisonGuard;
 use steady::{Steady, Whose};
 use work::Work;
@@ -30,6 +33,7 @@ use work::Work;
 pub mod asked;
 pub mod assemble;
 pub mod listen;
+pub mod news;
 pub mod poison;
 pub mod steady;
 mod summary;
@@ -83,6 +87,12 @@ pub struct Pipeline {
     pub allow: AllowList,
     /// Keeps a job from taking one worker down after the other.
     pub poison: PoisonGuard,
+    /// What the bus is told of jobs under way.
+    pub news: News,
+    /// Where jobs under way are seen.
+    pub board: Board,
+    /// What is measured.
+    pub metrics: Metrics,
     /// Named in each transcript.
     pub worker: WorkerRef,
     /// Told how calls to the places went.
@@ -123,13 +133,11 @@ impl Handler for Pipeline {
         }
         let mut letters = Vec::new();
         for (job, problem) in failed {
-            tracing::error!(job_id = %job.id, code = %problem.code, "failed for good: {}", problem.message);
             self.report_job(job, delivery, &problem, control).await?;
             letters.push(Letter { body: message::single(job), problem });
         }
         for record in refused {
-            tracing::error!(code = %record.problem.code, "failed for good: {}", record.problem.message);
-            self.report_unread(&record.identity(&delivery.message_id), &record.problem, control).await?;
+            self.report_unread(&record.identity(&delivery.message_id), delivery, &record.problem, control).await?;
             letters.push(Letter { body: record.body, problem: record.problem });
         }
         Ok(Handled { letters })
@@ -141,14 +149,15 @@ impl Handler for Pipeline {
             Err(fault @ (Fault::Interrupted | Fault::LeaseLost)) => return Err(fault),
             _ => {
                 let identity = message::identify(&delivery.body, &delivery.message_id);
-                return self.report_unread(&identity, problem, control).await;
+                return self.report_unread(&identity, delivery, problem, control).await;
             }
         };
         for job in &jobs {
             self.report_job(job, delivery, problem, control).await?;
         }
         for record in refused {
-            self.report_unread(&record.identity(&delivery.message_id), &record.problem, control).await?;
+            let identity = record.identity(&delivery.message_id);
+            self.report_unread(&identity, delivery, &record.problem, control).await?;
         }
         Ok(())
     }
@@ -187,9 +196,28 @@ impl Pipeline {
     }
 
     /// Reports a message, or a record of one, that is no job.
-    async fn report_unread(&self, identity: &Identity, problem: &Problem, control: &Control) -> Result<(), Fault> {
-        let event = TranscriptionCompleted::failed(identity, problem, self.clock.now());
-        self.steady(control).call(Part::Bus, Whose::Ours, || self.publisher.publish(&event)).await
+    async fn report_unread(
+        &self,
+        identity: &Identity,
+        delivery: &Delivery,
+        problem: &Problem,
+        control: &Control,
+    ) -> Result<(), Fault> {
+        let failed = TranscriptionCompleted::failed(identity, problem, self.clock.now());
+        let event = failed.clone().into();
+        let publish = || self.publisher.publish(&event, delivery.trace.as_deref());
+        self.steady(control).call(Part::Bus, Whose::Ours, publish).await?;
+        self.has_failed(&failed, delivery);
+        Ok(())
+    }
+
+    /// A job failed for good, and its consumers were told.
+    fn has_failed(&self, event: &TranscriptionCompleted, delivery: &Delivery) {
+        let Some(EventError { code, message }) = &event.error else { return };
+        let problem = Problem { code: *code, message: message.clone() };
+        self.board.failed(self.clock.now(), &event.job_id, &problem);
+        let receive_count = delivery.receive_count;
+        self.metrics.job_failed(&JobFailed { job_id: &event.job_id, code: *code, reason: message, receive_count });
     }
 
     /// Whether this worker can do the job at all.

@@ -1,19 +1,58 @@
-//! The event out: "Transcription Completed", and the port it leaves by.
+//! The events out, and the port they leave by: "Transcription Completed" here, the two of a job under way in [`underway`].
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+use underway::{TranscriptionProgress, TranscriptionStarted};
 
 pub mod event;
 pub mod eventbridge;
 pub mod log;
+pub mod underway;
 
-/// `detail-type` of every event we publish.
-pub const DETAIL_TYPE: &str = "Transcription Completed";
 /// `source` of every event we publish.
 pub const SOURCE: &str = "custom.transcription-service";
+
+/// `detail` of an event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// Work on a job begins.
+    Started(TranscriptionStarted),
+    /// It has come so far.
+    Progress(TranscriptionProgress),
+    /// It has ended.
+    Completed(Box<TranscriptionCompleted>),
+}
+
+impl Event {
+    /// The envelope's `detail-type`.
+    pub fn detail_type(&self) -> &'static str {
+        match self {
+            Self::Started(_) => "Transcription Started",
+            Self::Progress(_) => "Transcription Progress",
+            Self::Completed(_) => "Transcription Completed",
+        }
+    }
+
+    /// The job it is about.
+    pub fn job_id(&self) -> &str {
+        match self {
+            Self::Started(event) => &event.job_id,
+            Self::Progress(event) => &event.job_id,
+            Self::Completed(event) => &event.job_id,
+        }
+    }
+}
+
+impl From<TranscriptionCompleted> for Event {
+    fn from(event: TranscriptionCompleted) -> Self {
+        Self::Completed(Box::new(event))
+    }
+}
 
 /// `detail` of "Transcription Completed", published for success and failure alike: consumers filter on `status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +82,12 @@ pub struct TranscriptionCompleted {
     /// RFC 3339, UTC.
     #[schemars(extend("format" = "date-time"))]
     pub completed_at: String,
+    /// The job's `metadata`, as it was sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub metadata: Option<Value>,
+    /// The job's `tags`, as they were sent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tags: Option<Value>,
 }
 
 /// How a job ended.
@@ -55,6 +100,17 @@ pub enum Status {
     Partial,
     /// No transcript; `error` says why.
     Failed,
+}
+
+impl Status {
+    /// As events spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// The source object.
@@ -126,6 +182,6 @@ pub trait Publish: Send + Sync {
     /// has to be asked. A permanent fault where there is no such bus; a sentence where it cannot be told.
     async fn check(&self) -> Result<Option<String>, Fault>;
 
-    /// Publishes one event; returns once it was accepted.
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault>;
+    /// Publishes one event; returns once it was accepted. `trace` is the trace header that the job's message came with.
+    async fn publish(&self, event: &Event, trace: Option<&str>) -> Result<(), Fault>;
 }

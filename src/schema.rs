@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::job::message::{plain, upload};
 use crate::publish::TranscriptionCompleted;
+use crate::publish::underway::{TranscriptionProgress, TranscriptionStarted};
 use crate::transcript::Transcript;
 
 /// File name and schema (draft 2020-12) of each document.
@@ -19,6 +20,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("message-audio-uploaded.json", consumed::<upload::AudioUploadedEvent>()),
         ("message-object-created.json", consumed::<upload::ObjectCreatedEvent>()),
         ("message-s3-notification.json", consumed::<upload::S3Notification>()),
+        ("event-transcription-started.json", versioned(produced::<TranscriptionStarted>())),
+        ("event-transcription-progress.json", versioned(produced::<TranscriptionProgress>())),
         ("event-transcription-completed.json", transcription_completed()),
         ("transcript.json", transcript()),
     ]

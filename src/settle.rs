@@ -170,7 +170,7 @@ impl Settle {
         let text = format!("gave up after {receive_count} deliveries, the last: {}", cause.message);
         let problem = Problem { code: Code::RetriesExhausted, message: text };
         if let Err(fault) = self.report(delivery, &problem, control).await {
-            error!(%fault, "no consumer was told of this failure");
+            error!(code = %problem.code, reason = problem.message, %fault, "failed for good, and no consumer was told of it");
         }
         (Settled::Exhausted(problem), LastCall::Visible(Duration::ZERO))
     }

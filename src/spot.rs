@@ -22,6 +22,7 @@ mod fake;
 mod tests;
 
 const INSTANCE_ID: &str = "/latest/meta-data/instance-id";
+const INSTANCE_TYPE: &str = "/latest/meta-data/instance-type";
 const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
 const LIFECYCLE_STATE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
@@ -88,9 +89,18 @@ impl Imds {
 
     /// The instance's id; `None` off EC2 or when the service takes longer than a second.
     pub async fn instance_id(&self) -> Option<String> {
-        let answer = timeout(Duration::from_secs(1), self.client.get(INSTANCE_ID)).await.ok()?.ok()?;
-        let id = answer.as_ref().trim();
-        (!id.is_empty()).then(|| id.to_owned())
+        self.text(INSTANCE_ID).await
+    }
+
+    /// The kind of instance, such as `g6.xlarge`; `None` likewise.
+    pub async fn instance_type(&self) -> Option<String> {
+        self.text(INSTANCE_TYPE).await
+    }
+
+    async fn text(&self, path: &'static str) -> Option<String> {
+        let answer = timeout(Duration::from_secs(1), self.client.get(path)).await.ok()?.ok()?;
+        let text = answer.as_ref().trim();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// Any HTTP answer, an error too, means that there is a metadata service.

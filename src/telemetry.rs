@@ -4,6 +4,13 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+
+mod journal;
+mod record;
+
+pub use journal::marked as marked_for_journal;
+use record::Record;
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +26,19 @@ pub enum LogTo {
 /// Starts logging. `RUST_LOG` overrides the filter; the default is `info`, and `warn` where a person reads a command's
 /// output.
 pub fn init(to: LogTo) {
+    let journal = match to {
+        LogTo::Stdout => journal::reads(std::io::stdout()),
+        LogTo::Stderr => journal::reads(std::io::stderr()),
+        LogTo::Daemon => false,
+    };
     match to {
-        LogTo::Stdout => start(std::io::stdout, std::io::stdout().is_terminal(), "info"),
-        LogTo::Stderr => start(std::io::stderr, std::io::stderr().is_terminal(), "warn"),
-        LogTo::Daemon => start(std::io::stderr, false, "info"),
+        LogTo::Stdout => start(std::io::stdout, std::io::stdout().is_terminal(), journal, "info"),
+        LogTo::Stderr => start(std::io::stderr, std::io::stderr().is_terminal(), journal, "warn"),
+        LogTo::Daemon => start(std::io::stderr, false, journal, "info"),
     }
 }
 
-fn start<W>(writer: W, pretty: bool, default_filter: &str)
+fn start<W>(writer: W, pretty: bool, journal: bool, default_filter: &str)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -39,6 +51,7 @@ where
     if pretty {
         builder.init();
     } else {
-        builder.json().with_current_span(true).with_span_list(false).init();
+        // the fields of spans are kept as JSON too, for the record to take
+        builder.fmt_fields(JsonFields::new()).event_format(Record { journal }).init();
     }
 }

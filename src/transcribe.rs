@@ -93,6 +93,11 @@ impl Transcriber {
         self.stats.clone()
     }
 
+    /// Windows that wait for a lane.
+    pub fn queued(&self) -> usize {
+        self.scheduler.queued()
+    }
+
     /// Opens a job's stream of windows.
     pub fn session(&self) -> Session {
         Session::new(self.scheduler.clone())

@@ -25,11 +25,16 @@ const SHORTEST_BEAT: Duration = Duration::from_secs(1);
 pub struct Progress {
     turns: Arc<watch::Sender<u64>>,
     steps: Arc<AtomicU64>,
+    at_work: Arc<watch::Sender<()>>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { turns: Arc::new(watch::Sender::new(0)), steps: Arc::default() }
+        Self {
+            turns: Arc::new(watch::Sender::new(0)),
+            steps: Arc::default(),
+            at_work: Arc::new(watch::Sender::new(())),
+        }
     }
 }
 
@@ -44,6 +49,11 @@ impl Progress {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Something is at work that was not before, or is no more: the status changes, but it is no sign of life.
+    pub fn at_work(&self) {
+        self.at_work.send_replace(());
+    }
+
     /// Turns so far; 0 until the worker receives.
     pub fn turns(&self) -> u64 {
         *self.turns.borrow()
@@ -55,8 +65,8 @@ impl Progress {
     }
 }
 
-/// Tells systemd, for as long as it is polled: READY with the first turn of the receive loop, WATCHDOG and STATUS after
-/// turns, STOPPING when `drain` begins. Does nothing without `NOTIFY_SOCKET`.
+/// Tells systemd, for as long as it is polled: READY with the first turn of the receive loop, WATCHDOG after turns, STATUS
+/// whenever it changes, STOPPING when `drain` begins. Does nothing without `NOTIFY_SOCKET`.
 ///
 /// `WatchdogSec` must be longer than the longest time without a turn: 60 s (a hanging poll, a back-off) and a margin;
 /// while every slot is busy, the longest time between two steps of the flow.
@@ -78,8 +88,11 @@ async fn attend_with(
 ) {
     let mut verdicts = health.verdicts();
     let mut turns = progress.turns.subscribe();
+    let mut at_work = progress.at_work.subscribe();
     let mut ready = false;
     let mut stopping = false;
+    let status = |ready| status(ready, &counts, &health, &drain);
+    tell(&[NotifyState::Status(&status(ready))]);
     loop {
         tokio::select! {
             biased;
@@ -89,26 +102,33 @@ async fn attend_with(
                     tell(&[NotifyState::Ready]);
                 }
                 ready = true;
-                tell(&[NotifyState::Watchdog, NotifyState::Status(&status(&counts, &health, &drain))]);
+                tell(&[NotifyState::Watchdog, NotifyState::Status(&status(ready))]);
+                sleep(SHORTEST_BEAT).await;
+            }
+            // as above; a fleet of short jobs is not told one by one
+            _ = at_work.changed() => {
+                tell(&[NotifyState::Status(&status(ready))]);
                 sleep(SHORTEST_BEAT).await;
             }
             // as above
-            _ = verdicts.changed() => tell(&[NotifyState::Status(&status(&counts, &health, &drain))]),
+            _ = verdicts.changed() => tell(&[NotifyState::Status(&status(ready))]),
             () = drain.stop().cancelled(), if !stopping => {
                 stopping = true;
-                tell(&[NotifyState::Stopping]);
+                tell(&[NotifyState::Stopping, NotifyState::Status(&status(ready))]);
             }
         }
     }
 }
 
 /// One line for `systemctl status`.
-fn status(counts: &Counts, health: &Health, drain: &Drain) -> String {
-    let at_work = format!("{} at work", counts.in_flight.get());
+fn status(ready: bool, counts: &Counts, health: &Health, drain: &Drain) -> String {
+    let failed = counts.rejected.get() + counts.exhausted.get();
+    let at_work = format!("{} at work, {} done, {failed} failed", counts.in_flight.get(), counts.done.get());
     match (health.state(), drain.stopping()) {
         (State::Sick(sickness), _) => format!("sick ({}), {at_work}", sickness.reason),
         (_, Some(stop)) => format!("stopping ({}), {at_work}", stop.reason),
         (State::Suspect(reason), None) => format!("suspect ({reason}), {at_work}"),
+        (State::Well, None) if !ready => "starting: the model is loaded, output and bus are tried".to_owned(),
         (State::Well, None) => at_work,
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -81,6 +82,13 @@ impl fmt::Display for Ended {
     }
 }
 
+/// Asked before an idle worker ends.
+#[async_trait]
+pub trait IdleEnd: Send + Sync {
+    /// Whether it may; else it goes on, and asks again when it was idle for so long once more.
+    async fn may_end(&self) -> bool;
+}
+
 /// A worker, before it runs.
 pub struct Worker {
     /// Where messages come from.
@@ -97,6 +105,8 @@ pub struct Worker {
     pub progress: Progress,
     /// Counts what happens.
     pub counts: Arc<Counts>,
+    /// Who is asked before it ends for want of work; without one it just ends.
+    pub idle_end: Option<Arc<dyn IdleEnd>>,
 }
 
 impl Worker {
@@ -112,7 +122,7 @@ impl Worker {
     /// A permanent fault of the queue before the first successful receive, once it lasted for the health's patience with
     /// refusals: it does not exist or refuses us. Later ones are logged and retried.
     pub async fn run(self) -> Result<Ended, Fault> {
-        let Self { queue, handler, health, settings, drain, progress, counts } = self;
+        let Self { queue, handler, health, settings, drain, progress, counts, idle_end } = self;
         let settings = Settings {
             slots: settings.slots.max(1),
             visibility: Duration::from_secs(settings.visibility.max(SHORTEST_VISIBILITY).as_secs()),
@@ -124,8 +134,8 @@ impl Worker {
         background.spawn(async move { aborter.fire_abort().await });
         let patience = health.patience().refusal;
         let Some(traits) = read_traits(queue.as_ref(), &drain, patience).await? else { return Ok(drained(&drain)) };
-        let attempts = Attempts::new(queue, handler, health.clone(), settings, drain.clone(), counts);
-        let mut receiver = Receiver::new(attempts, traits, health, settings, drain, progress);
+        let attempts = Attempts::new(queue, handler, health.clone(), settings, drain.clone(), counts, progress.clone());
+        let mut receiver = Receiver::new(attempts, traits, health, settings, drain, progress, idle_end);
         let ended = receiver.receive_until_stopped().await;
         receiver.finish().await;
         ended

@@ -54,6 +54,10 @@ locals {
     { title = "Trouble", stat = "Sum", metrics = [
       for name in [local.metric.Retried, local.metric.DeadLettered, local.metric.EngineRestarts, local.metric.ReceiveErrors, local.metric.WindowsDropped] : concat([local.ours, name], local.fleet)
     ] },
+    { title = "GPU, percent and bytes", stat = "Average", metrics = [
+      concat([local.ours, local.metric.GpuUtilization], local.fleet),
+      concat([local.ours, local.metric.GpuMemoryUsed], local.fleet, [{ yAxis = "right" }]),
+    ] },
     { title = "Health and room", stat = "Minimum", metrics = [
       concat([local.ours, local.metric.Health], local.fleet),
       concat([local.ours, local.metric.ScratchFree], local.fleet, [{ yAxis = "right" }]),

@@ -59,7 +59,7 @@ resource "aws_autoscaling_group" "worker" {
 resource "aws_autoscaling_lifecycle_hook" "drain" {
   count = var.fleet == null ? 0 : 1
 
-  name                   = "drain"
+  name                   = local.hook_name
   autoscaling_group_name = aws_autoscaling_group.worker[0].name
   lifecycle_transition   = "autoscaling:EC2_INSTANCE_TERMINATING"
   # the drain, a look at the metadata before it and the upload of logs after it

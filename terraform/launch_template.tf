@@ -1,7 +1,8 @@
-# What an instance is: the worker's image, its role, and worker.env written at the first boot.
+# What an instance is: the worker's image, its role, and worker.env and the agent's settings written at the first boot.
 
 locals {
   group_name = "${var.name}-workers"
+  hook_name  = "drain"
 }
 
 resource "aws_security_group" "worker" {
@@ -64,11 +65,18 @@ resource "aws_launch_template" "worker" {
   }
 
   user_data = base64encode("#cloud-config\n${yamlencode({
-    write_files = [{
-      path        = "/etc/transcription-worker/worker.env"
-      permissions = "0644"
-      content     = local.worker_env_file
-    }]
+    write_files = [
+      {
+        path        = "/etc/transcription-worker/worker.env"
+        permissions = "0644"
+        content     = local.worker_env_file
+      },
+      {
+        path        = "/opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.d/transcription-worker.json"
+        permissions = "0644"
+        content     = local.agent_config
+      },
+    ]
   })}")
 
   tag_specifications {

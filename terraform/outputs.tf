@@ -37,6 +37,14 @@ output "replay_commands" {
   value       = local.replay_commands
 }
 
+output "process_commands" {
+  description = "What deals with dead letters, for a timer: of jobs, and of events that reached no target."
+  value = { for name, url in { dead = aws_sqs_queue.dead.url, undelivered = aws_sqs_queue.undelivered.url } : name => join(" ", [
+    "transcription-worker dlq process --queue-url ${aws_sqs_queue.jobs.url} --dlq-url ${url}",
+    "--archive s3://${local.transcript_bucket}/${local.dead_letter_folder} --alert-topic ${local.alarm_topic_arn} --event-bus ${local.bus_name}",
+  ]) }
+}
+
 output "worker_role" {
   description = "Role and instance profile of whatever runs the worker."
   value       = { arn = aws_iam_role.worker.arn, name = aws_iam_role.worker.name, instance_profile = aws_iam_instance_profile.worker.name }

@@ -19,9 +19,14 @@ resource "aws_iam_policy" "producer" {
   tags = local.tags
 }
 
+locals {
+  # where `dlq process` keeps what is not sent again
+  dead_letter_folder = "dead-letters/"
+}
+
 resource "aws_iam_policy" "operator" {
   name        = "${var.name}-operator-${local.region}"
-  description = "Look at the queues, send dead jobs again, replay uploads, set the size of the fleet"
+  description = "Look at the queues, deal with dead jobs, replay uploads, set the size of the fleet"
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
@@ -35,6 +40,36 @@ resource "aws_iam_policy" "operator" {
             "sqs:SendMessage", "sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask",
           ]
           Resource = [aws_sqs_queue.jobs.arn, aws_sqs_queue.dead.arn, aws_sqs_queue.undelivered.arn]
+        },
+      ],
+      [
+        {
+          # `dlq process`: what is kept of dead letters, who is told of them, and events that are published again
+          Sid      = "DeadLetterArchive"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:PutObject"]
+          Resource = "${local.transcript_bucket_arn}/${local.dead_letter_folder}*"
+        },
+        {
+          Sid      = "DeadLetterAlerts"
+          Effect   = "Allow"
+          Action   = "sns:Publish"
+          Resource = local.alarm_topic_arn
+        },
+        {
+          Sid       = "EventsAgain"
+          Effect    = "Allow"
+          Action    = "events:PutEvents"
+          Resource  = local.bus_arn
+          Condition = { StringEquals = { "events:source" = distinct(concat(var.audio_uploaded.sources, [local.worker_source])) } }
+        },
+        {
+          # without it a letter that was never sent again looks like a forbidden object
+          Sid       = "DeadLetterMissing"
+          Effect    = "Allow"
+          Action    = "s3:ListBucket"
+          Resource  = local.transcript_bucket_arn
+          Condition = { StringLike = { "s3:prefix" = "${local.dead_letter_folder}*" } }
         },
       ],
       length(aws_cloudwatch_event_archive.uploads) == 0 ? [] : [

@@ -58,5 +58,5 @@ variable "instances_may" {
     terminate_themselves    = optional(bool, false)
   })
   default     = {}
-  description = "What instances may do to their own group: end the wait of the lifecycle hook when they have drained, protect themselves from scale-in while they work, end themselves when idle. Give only what the worker is set to do."
+  description = "What instances may do to their own group, and do: end the wait of the lifecycle hook when they have drained, protect themselves from scale-in while they work, end themselves after fleet.idle_minutes without work."
 }

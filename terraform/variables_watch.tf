@@ -26,8 +26,8 @@ variable "alarm_emails" {
 
 variable "worker_metrics" {
   type        = bool
-  default     = false
-  description = "Draw and watch the worker's own metrics (metrics.json). For workers that write them."
+  default     = true
+  description = "Let workers write their metrics (metrics.json), draw and watch them. Off for workers that do not."
 }
 
 variable "thresholds" {

@@ -1,19 +1,26 @@
 //! What `check` looks at: the same parts the daemon is built from, each tried once.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::places::Places;
 use super::proof::{self, Proof};
 use crate::audio::SAMPLE_RATE_HZ;
-use crate::config::{EngineConfig, RunConfig};
+use crate::config::{EngineConfig, PlacesConfig, RunConfig};
 use crate::exit::Trouble;
 use crate::fault::Fault;
-use crate::fetch::Scratch;
 use crate::health::Health;
+use crate::http;
 use crate::model::Model;
 use crate::transcribe::probe;
 use crate::transcribe::wire::WindowOptions;
+
+mod account;
+mod machine;
+
+/// What was found, or what is wrong.
+type Found = Result<String, Trouble>;
 
 /// One thing checked.
 pub struct Finding {
@@ -23,42 +30,60 @@ pub struct Finding {
     pub result: Result<String, Trouble>,
 }
 
-/// Checks everything the worker needs. Writes nothing but probes: a file in the scratch directory, and an object where
-/// transcripts go, which it removes again.
-pub async fn check(config: &RunConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut note = |what, result| findings.push(Finding { what, result });
+/// Checks everything the worker needs, and tells of each as soon as it is known. Writes nothing but probes: a file in the
+/// scratch directory, and an object where transcripts go, which it removes again.
+pub async fn check(config: &RunConfig, mut tell: impl FnMut(Finding)) {
     let engine = &config.engine;
-    note("settings", super::defaults(engine).map(|_| "well-formed".to_owned()).map_err(Trouble::Config));
+    let mut tell = |what, result| tell(Finding { what, result });
+    tell("settings", settings(config));
+    tell("processor", super::suits_processor(engine).map(|()| machine::cores()).map_err(Trouble::Config));
+    tell("gpu", machine::gpu(super::gpus(engine)));
+    tell("models", machine::models(engine));
     match super::resolve_model(engine) {
         Ok(model) => {
             let tried = try_engine(engine, &model).await;
-            note("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
-            note("engine", tried.map_err(Trouble::Unavailable));
+            tell("model", Ok(format!("{} at {}, sha256 {}", model.name, model.path.display(), model.sha256)));
+            tell("engine", tried.map_err(Trouble::Unavailable));
         }
-        Err(message) => note("model", Err(Trouble::Config(message))),
+        Err(message) => tell("model", Err(Trouble::Config(message))),
     }
-    note(
-        "ffmpeg",
-        Ok(super::ffmpeg_program(engine).map_or_else(
-            || "not there: only the built-in decoders are used".to_owned(),
-            |program| program.display().to_string(),
-        )),
-    );
-    let scratch_dir = config.places.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = Scratch::open(&scratch_dir).map(|_| scratch_dir.display().to_string());
-    note("scratch", scratch.map_err(|e| Trouble::Config(format!("{}: {e}", scratch_dir.display()))));
+    tell("ffmpeg", Ok(machine::ffmpeg(engine)));
+    tell("scratch", machine::scratch(&config.places));
+    if let Some(address) = config.watch.http.0 {
+        tell("http", Ok(port(address).await));
+    }
+    // a folder is no account of anybody's
+    if config.places.folder.is_none() {
+        for (what, result) in account::look(&config.places).await {
+            tell(what, result);
+        }
+    }
     match Places::open(&config.places, &config.delivery).await {
         Ok(places) => {
-            note("queue", queue(&places).await);
-            for (what, proof) in [("bus", Proof::Bus), ("output", Proof::Output)] {
-                let proved = proof.attempt(&places, &config.places, "check").await;
-                note(what, proved.map_err(|fault| proof::trouble(fault, proof)));
-            }
+            tell("queue", queue(&places).await);
+            tell("bus", proved(Proof::Bus, &places, &config.places).await);
+            let output = proved(Proof::Output, &places, &config.places).await;
+            let kms = kms(config.places.kms_key_id.as_deref(), &output);
+            tell("output", output);
+            tell("kms", kms);
         }
-        Err(trouble) => note("places", Err(trouble)),
+        Err(trouble) => tell("places", Err(trouble)),
     }
-    findings
+}
+
+fn settings(config: &RunConfig) -> Found {
+    super::defaults(&config.engine).map_err(Trouble::Config)?;
+    config.places.allow_list().map_err(Trouble::Config)?;
+    config.group.named().map_err(Trouble::Config)?;
+    Ok("well-formed".to_owned())
+}
+
+/// Whether the port of the status page is free. The worker that is checked may have it at the moment.
+async fn port(address: SocketAddr) -> String {
+    match http::open(address).await {
+        Ok(_) => format!("{address} is free"),
+        Err(problem) => format!("{problem} (is the worker running?)"),
+    }
 }
 
 /// Starts the engines and has them compute a window.
@@ -76,13 +101,29 @@ async fn try_engine(config: &EngineConfig, model: &Model) -> Result<String, Stri
     Ok(format!("{devices}, {lanes} lanes, ready in {ready} ms, a window in {window} ms"))
 }
 
-async fn queue(places: &Places) -> Result<String, Trouble> {
+async fn queue(places: &Places) -> Found {
     let traits = places.queue.traits().await.map_err(trouble)?;
     let kind = if traits.fifo { "FIFO, " } else { "" };
     Ok(match traits.max_receive_count {
         Some(count) => format!("{kind}dead letters after {count} receives"),
         None => format!("{kind}no redrive policy: a message that keeps failing is tried until it expires"),
     })
+}
+
+async fn proved(proof: Proof, places: &Places, config: &PlacesConfig) -> Found {
+    proof.attempt(places, config, "check").await.map_err(|fault| proof::trouble(fault, proof))
+}
+
+/// The key has been used, or not, when the output was tried.
+fn kms(key: Option<&str>, output: &Found) -> Found {
+    match (key, output) {
+        (None, _) => Ok("no key of yours: the bucket's own encryption".to_owned()),
+        (Some(key), Ok(_)) => Ok(format!("{key} encrypted what was written and read")),
+        (Some(key), Err(Trouble::Config(_))) => Err(Trouble::Config(format!(
+            "{key}: nothing could be written with it, see output: the role needs kms:GenerateDataKey and kms:Decrypt"
+        ))),
+        (Some(key), Err(Trouble::Unavailable(_))) => Err(Trouble::Unavailable(format!("{key}: not known, see output"))),
+    }
 }
 
 fn trouble(fault: Fault) -> Trouble {

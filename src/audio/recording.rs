@@ -1,6 +1,6 @@
 //! Audio that lies on this machine, and its windows on their way to whoever listens.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempPath;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AudioOptions, AudioReport, Listener, Window, read_windows};
+use super::{AudioOptions, AudioReport, Listener, Window, read_windows, stated_secs};
 use crate::fault::{Code, Fault};
 
 /// Told that decoding came a step further.
@@ -18,6 +18,9 @@ pub type OnStep = Box<dyn Fn() + Send>;
 
 /// Ends once the whole recording was read, or nobody takes its windows any more.
 pub type Decoding = Pin<Box<dyn Future<Output = Result<Decoded, Fault>> + Send>>;
+
+/// Seconds, where they are stated.
+pub type StatedSecs = Pin<Box<dyn Future<Output = Option<f64>> + Send>>;
 
 /// Audio on this machine.
 pub trait Recording: Send {
@@ -33,6 +36,12 @@ pub trait Recording: Send {
         to: mpsc::Sender<Window>,
         on_step: OnStep,
     ) -> Decoding;
+
+    /// How long the container says that it is, for telling how much is left; `None` where it does not. `name` is a hint for
+    /// the format.
+    fn stated_secs(&self, _name: &str) -> StatedSecs {
+        Box::pin(ready(None))
+    }
 }
 
 /// What came of decoding.
@@ -90,6 +99,13 @@ impl Recording for LocalFile {
                 Err(Fault::permanent(Code::CorruptAudio, format!("failed to decode {what}: the decoder panicked")))
             })
         })
+    }
+
+    fn stated_secs(&self, name: &str) -> StatedSecs {
+        let (path, name) = (self.path.clone(), name.to_owned());
+        let stated = tokio::task::spawn_blocking(move || stated_secs(&path, &name));
+        // a file that the reader panics over states nothing
+        Box::pin(async { stated.await.ok().flatten() })
     }
 }
 

@@ -98,7 +98,7 @@ impl Keeper {
         let saved = tokio::select! {
             biased;
             () = control.lease_lost.cancelled() => return,
-            saved = self.objects.put(&self.at, document, "application/json", &Condition::Always) => saved,
+            saved = self.objects.put_temporary(&self.at, document, "application/json", &Condition::Always) => saved,
         };
         match saved {
             Ok(_) => self.unsaved = false,

@@ -2,12 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::sleep;
@@ -17,48 +14,8 @@ use super::*;
 use crate::audio::Span;
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
-use crate::objects::{Body, Condition, Found, ObjectInfo, Objects};
+use crate::objects::memory::MemoryObjects;
 use crate::transcript::DropReason;
-
-/// One object; counts what is written.
-#[derive(Default)]
-struct Memory {
-    object: Mutex<Option<Bytes>>,
-    puts: Mutex<usize>,
-    refuses: bool,
-}
-
-#[async_trait]
-impl Objects for Memory {
-    async fn head(&self, at: &Location) -> Result<ObjectInfo, Fault> {
-        Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
-    }
-
-    async fn get(&self, at: &Location, _: Range<u64>, _: &str) -> Result<Body, Fault> {
-        Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
-    }
-
-    async fn read(&self, at: &Location, _: u64) -> Result<Option<Found>, Fault> {
-        if self.refuses {
-            return Err(Fault::permanent(Code::AccessDenied, format!("access to {at} is denied")));
-        }
-        Ok(self.object.lock().unwrap().clone().map(|body| Found { body, etag: String::new() }))
-    }
-
-    async fn put(&self, at: &Location, body: Bytes, _: &str, _: &Condition) -> Result<String, Fault> {
-        if self.refuses {
-            return Err(Fault::permanent(Code::AccessDenied, format!("access to {at} is denied")));
-        }
-        *self.puts.lock().unwrap() += 1;
-        *self.object.lock().unwrap() = Some(body);
-        Ok(String::new())
-    }
-
-    async fn remove(&self, _: &Location) -> Result<(), Fault> {
-        *self.object.lock().unwrap() = None;
-        Ok(())
-    }
-}
 
 fn binding() -> Binding {
     Binding {
@@ -95,14 +52,16 @@ fn window() -> Window {
     Window { index: 3, channel: None, pcm: vec![0.5; 4_000], spans }
 }
 
-async fn open(objects: &Arc<Memory>) -> Keeper {
-    let at = location(&Location::new("out", "u1/f1/transcript.json"), "j1");
-    Keeper::open(objects.clone(), at, binding(), Duration::from_secs(60)).await
+fn at() -> Location {
+    location(&Location::new("out", "u1/f1/transcript.json"), "j1")
 }
 
-fn saved(objects: &Memory) -> Vec<u32> {
-    let object = objects.object.lock().unwrap();
-    let document = object.as_ref().map(|document| parse(document, &binding()).unwrap());
+async fn open(objects: &Arc<MemoryObjects>) -> Keeper {
+    Keeper::open(objects.clone(), at(), binding(), Duration::from_secs(60)).await
+}
+
+fn saved(objects: &MemoryObjects) -> Vec<u32> {
+    let document = objects.now(&at()).map(|document| parse(&document, &binding()).unwrap());
     document.into_iter().flatten().map(|window| window.index).collect()
 }
 
@@ -180,29 +139,29 @@ fn it_lies_beside_the_json_and_no_job_id_leads_elsewhere() {
 
 #[tokio::test(start_paused = true)]
 async fn finished_windows_are_saved_every_minute_and_not_without_news() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let mut keeper = open(&objects).await;
     let (sender, receiver) = unbounded_channel();
     let control = Control::default();
     let work = async {
         sender.send(finished(0)).unwrap();
         sleep(Duration::from_secs(59)).await;
-        assert_eq!(*objects.puts.lock().unwrap(), 0, "a short job writes nothing");
+        assert_eq!(objects.puts().len(), 0, "a short job writes nothing");
         sender.send(finished(1)).unwrap();
         sleep(Duration::from_secs(2)).await;
         assert_eq!(saved(&objects), [0, 1]);
         sleep(Duration::from_secs(600)).await;
-        assert_eq!(*objects.puts.lock().unwrap(), 1, "nothing new");
+        assert_eq!(objects.puts().len(), 1, "nothing new");
         drop(sender);
     };
     tokio::join!(keeper.attend(receiver, &control), work);
     keeper.remove(&control).await;
-    assert!(objects.object.lock().unwrap().is_none());
+    assert!(objects.now(&at()).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_abort_saves_at_once_and_again_with_what_was_in_flight() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let mut keeper = open(&objects).await;
     let (sender, receiver) = unbounded_channel();
     let control = Control::default();
@@ -224,7 +183,7 @@ async fn an_abort_saves_at_once_and_again_with_what_was_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_or_removed_once_the_lease_is_lost() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let mut keeper = open(&objects).await;
     let (sender, receiver) = unbounded_channel();
     let control = Control::default();
@@ -234,17 +193,18 @@ async fn nothing_is_written_or_removed_once_the_lease_is_lost() {
     control.abort.cancel();
     keeper.attend(receiver, &control).await;
     keeper.hand_over(&control).await;
-    assert_eq!(*objects.puts.lock().unwrap(), 0);
+    assert_eq!(objects.puts().len(), 0);
 
-    let theirs = Bytes::from(encode(&binding(), [finished(5)].iter()).unwrap());
-    *objects.object.lock().unwrap() = Some(theirs);
+    objects.place(&at(), &encode(&binding(), [finished(5)].iter()).unwrap());
     open(&objects).await.remove(&control).await;
     assert_eq!(saved(&objects), [5], "it is the other worker's now");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_costs_the_checkpoint_and_nothing_else() {
-    let objects = Arc::new(Memory { refuses: true, ..Memory::default() });
+    let objects = Arc::new(MemoryObjects::with(|_, at| {
+        Some(Fault::permanent(Code::AccessDenied, format!("access to {at} is denied")))
+    }));
     let mut keeper = open(&objects).await;
     assert!(keeper.known().is_empty());
     let (sender, receiver) = unbounded_channel();
@@ -260,11 +220,11 @@ async fn a_store_that_refuses_costs_the_checkpoint_and_nothing_else() {
 #[tokio::test]
 async fn a_damaged_checkpoint_is_ignored_and_removed_in_the_end() {
     for garbage in ["", "{}", "[]", "{\"version\":1}", "no JSON at all", &Value::Null.to_string()] {
-        let objects = Arc::new(Memory::default());
-        *objects.object.lock().unwrap() = Some(Bytes::copy_from_slice(garbage.as_bytes()));
+        let objects = Arc::new(MemoryObjects::default());
+        objects.place(&at(), garbage.as_bytes());
         let keeper = open(&objects).await;
         assert!(keeper.known().is_empty(), "{garbage}");
         keeper.remove(&Control::default()).await;
-        assert!(objects.object.lock().unwrap().is_none(), "{garbage}");
+        assert!(objects.now(&at()).is_none(), "{garbage}");
     }
 }

@@ -12,6 +12,8 @@ use crate::exit;
 use crate::fault::Fault;
 use crate::queue::dead_letters::{DeadLetter, DeadLetters};
 
+mod process;
+
 /// Letters that are only looked at are hidden from others for so long, should this program die meanwhile.
 const LOOK: Duration = Duration::from_secs(30);
 /// Letters that are worked on: time for thousands of them.
@@ -52,6 +54,8 @@ enum DlqCommand {
         #[command(flatten)]
         which: Which,
     },
+    /// Deal with all letters: send again what may pass, keep the others in S3, tell people where they must act
+    Process(process::ProcessArgs),
     /// Remove letters for good
     Purge {
         #[command(flatten)]
@@ -76,20 +80,23 @@ struct Which {
 
 /// Runs the command: 1 when there is no such job or a letter could not be dealt with.
 pub async fn main(args: DlqArgs) -> u8 {
+    if let DlqCommand::Process(process) = &args.command {
+        return deal(process, args.queue_url.as_deref(), args.dlq_url.as_deref()).await;
+    }
     let letters = match letters::open(args.queue_url.as_deref(), args.dlq_url.as_deref()).await {
         Ok(letters) => letters,
         Err(message) => return complain(&message, exit::CONFIG),
     };
     let hold = match args.command {
         DlqCommand::List { .. } | DlqCommand::Show { .. } => LOOK,
-        DlqCommand::Redrive { .. } | DlqCommand::Purge { .. } => WORK,
+        DlqCommand::Redrive { .. } | DlqCommand::Purge { .. } | DlqCommand::Process(_) => WORK,
     };
     let taken = match letters.take(hold).await {
         Ok(taken) => taken,
         Err(fault) => return complain(&sentence(fault), exit::UNAVAILABLE),
     };
     let which = match &args.command {
-        DlqCommand::List { .. } => None,
+        DlqCommand::List { .. } | DlqCommand::Process(_) => None,
         DlqCommand::Show { job_id } => Some(job_id),
         DlqCommand::Redrive { which } | DlqCommand::Purge { which, .. } => which.job_id.as_ref(),
     };
@@ -100,6 +107,8 @@ pub async fn main(args: DlqArgs) -> u8 {
         return complain(&format!("no dead letter of job {job_id}; `dlq list` shows all"), exit::FAILED);
     }
     match args.command {
+        // dealt with above
+        DlqCommand::Process(_) => exit::OK,
         DlqCommand::List { json } => {
             letters.release(&chosen).await;
             print(if json { json_lines(&chosen) } else { table(&chosen) })
@@ -116,6 +125,18 @@ pub async fn main(args: DlqArgs) -> u8 {
             letters.release(&chosen).await;
             complain(&format!("{} dead letters would be removed for good: say --yes", chosen.len()), exit::USAGE)
         }
+    }
+}
+
+/// Opens the processor and gives it all letters.
+async fn deal(args: &process::ProcessArgs, jobs_url: Option<&str>, dead_url: Option<&str>) -> u8 {
+    let processor = match process::open(args, jobs_url, dead_url).await {
+        Ok(processor) => processor,
+        Err(message) => return complain(&message, exit::CONFIG),
+    };
+    match processor.letters.take(WORK).await {
+        Ok(taken) => process::run(processor, taken, args.dry_run).await,
+        Err(fault) => complain(&sentence(fault), exit::UNAVAILABLE),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::complain;
 use crate::exit;
+use crate::metrics::names;
 use crate::schema;
 
 /// Arguments of `schema`.
@@ -14,10 +15,17 @@ pub struct SchemaArgs {
     /// Write all schemas into this directory
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     write: Option<PathBuf>,
+    /// Print the list of CloudWatch metrics instead
+    #[arg(long, conflicts_with_all = ["name", "write"])]
+    metrics: bool,
 }
 
 /// Runs the command.
 pub fn main(args: &SchemaArgs) -> u8 {
+    if args.metrics {
+        println!("{:#}", names::document());
+        return exit::OK;
+    }
     if let Some(dir) = &args.write {
         return match schema::write_to(dir) {
             Ok(()) => exit::OK,

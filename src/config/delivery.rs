@@ -49,7 +49,7 @@ pub struct DeliveryConfig {
     #[arg(long, env = "TRANSCRIPTION_OBJECT_GRACE_SECS", default_value_t = 600, value_parser = clap::value_parser!(u32).range(0..=36000), value_name = "SECS", hide_short_help = true)]
     pub object_grace_secs: u32,
 
-    /// End after so many minutes without work
+    /// End after so many minutes without work; with `idle_terminates` the instance ends too
     #[arg(long, env = "TRANSCRIPTION_IDLE_MINUTES", value_parser = within(0.001..=1_000_000.0), value_name = "MINUTES")]
     pub idle_minutes: Option<f64>,
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use super::within;
 use crate::job::Format;
@@ -51,6 +52,14 @@ pub struct PlacesConfig {
     /// Name or ARN of the event bus that "Transcription Completed" is published on
     #[arg(long, env = "TRANSCRIPTION_EVENT_BUS", default_value = "default", value_name = "BUS")]
     pub event_bus: String,
+
+    /// Whether "Transcription Started" is published when work on a job begins
+    #[arg(long, env = "TRANSCRIPTION_STARTED_EVENTS", default_value = "on", value_parser = FalseyValueParser::new(), action = clap::ArgAction::Set, value_name = "on|off", hide_short_help = true)]
+    pub started_events: bool,
+
+    /// Publish "Transcription Progress" each time that a job came so many percent further; 0 never
+    #[arg(long, env = "TRANSCRIPTION_PROGRESS_PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=50), value_name = "PERCENT", hide_short_help = true)]
+    pub progress_percent: u8,
 
     /// What to write beside json and txt
     #[arg(

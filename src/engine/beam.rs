@@ -78,8 +78,9 @@ impl Beam {
     /// Gives each kept offer a slot: the first of a text keeps the text's, the others take those of texts that end here.
     fn seat(&mut self, kept: &[Offer]) -> Vec<Copying> {
         let slot_of = |offer: &Offer| self.texts.get(offer.text).map_or(self.slot, |text| text.slot);
-        let mut free: Vec<usize> =
-            (self.slot..self.slot + self.width).filter(|slot| kept.iter().all(|offer| slot_of(offer) != *slot)).collect();
+        let mut free: Vec<usize> = (self.slot..self.slot + self.width)
+            .filter(|slot| kept.iter().all(|offer| slot_of(offer) != *slot))
+            .collect();
         let (mut copies, mut texts, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         for offer in kept {
             let Some(parent) = self.texts.get(offer.text) else { continue };

@@ -264,8 +264,7 @@ fn attend_to_text<'g>(
     let depth = width / heads;
     let Shape { first, rows, tokens, text, .. } = *shape;
     let x = linear(graph, &layer.query_key_value, norm(graph, &layer.norm, x));
-    let part =
-        |index: usize| graph.view(x, [width, tokens * rows, 1, 1], [3 * width * 4, 0, 0], index * width * 4);
+    let part = |index: usize| graph.view(x, [width, tokens * rows, 1, 1], [3 * width * 4, 0, 0], index * width * 4);
     graph.compute(graph.set_rows(kept.keys, part(1), inputs.numbers));
     graph.compute(graph.set_rows(kept.values, part(2), inputs.numbers));
     let step = 3 * width * 4;

@@ -172,9 +172,9 @@ impl Desk<'_> {
             if lane.rows() == 0 {
                 continue;
             }
-            let answers = guarded(|| lane.step()).and_then(|answers| answers).unwrap_or_else(|reason| {
-                lane.clear().into_iter().map(|id| (id, Err(reason.clone()))).collect()
-            });
+            let answers = guarded(|| lane.step())
+                .and_then(|answers| answers)
+                .unwrap_or_else(|reason| lane.clear().into_iter().map(|id| (id, Err(reason.clone()))).collect());
             self.tell(lane.rows());
             if answers.into_iter().any(|done| answer(done).is_err()) {
                 return;
@@ -216,10 +216,13 @@ fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 fn reply(responses: &Mutex<impl Write>, (id, answer): Answer) -> io::Result<()> {
-    say(responses, &match answer {
-        Ok(text) => Response::Done { id, text },
-        Err(reason) => Response::Failed { id, reason },
-    })
+    say(
+        responses,
+        &match answer {
+            Ok(text) => Response::Done { id, text },
+            Err(reason) => Response::Failed { id, reason },
+        },
+    )
 }
 
 fn say(responses: &Mutex<impl Write>, response: &Response) -> io::Result<()> {

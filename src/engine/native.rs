@@ -21,4 +21,3 @@ pub fn exit(status: c_int) -> ! {
     }
     _exit(status)
 }
-

@@ -1,12 +1,14 @@
-//! Our forward pass against whisper.cpp's.
+//! Our forward pass against whisper.cpp's, and a window by itself against the same among others.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::decoder::Place;
 use super::forward::{Forward, Next};
+use super::lane::Lane;
 use super::model::Model;
 use super::native::backend::Backend;
 use super::native::oracle::{Context, State};
@@ -15,6 +17,7 @@ use super::vocabulary::Token;
 use super::weights::Kinds;
 use crate::audio::{AudioOptions, Window, read_windows};
 use crate::job::Channels;
+use crate::transcribe::wire::{Request, WindowOptions, WindowText};
 
 fn model(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("models/ggml-{name}.bin"));
@@ -51,7 +54,12 @@ fn ours(forward: &mut Forward, slot: usize, audio: usize, start: &[Token], steps
     for position in 0..start.len() + steps {
         let next = Next { place: Place { slot, position, audio }, token: tokens[position] };
         let mut logits = Vec::new();
-        forward.step(&[next], size, |_, row| { logits = row.to_vec(); Ok(()) }).unwrap();
+        forward
+            .step(&[next], size, |_, row| {
+                logits = row.to_vec();
+                Ok(())
+            })
+            .unwrap();
         if position + 1 >= tokens.len() {
             tokens.push(greatest(&logits));
         }
@@ -103,4 +111,57 @@ fn logits_are_whisper_cpps() {
             compare(name, "f16", positions, 0.2);
         }
     }
+}
+
+fn requests(clip: &str, options: &WindowOptions) -> Vec<(Request, Vec<f32>)> {
+    let windows = windows(clip).into_iter().zip(1..);
+    windows.map(|(pcm, id)| (Request { id, options: options.clone() }, pcm)).collect()
+}
+
+/// What a lane of so many rows hears in these windows, by their numbers.
+fn heard(rows: usize, width: usize, requests: &[(Request, Vec<f32>)]) -> BTreeMap<u64, WindowText> {
+    let path = model("tiny.en").unwrap();
+    let mut lane = Lane::new(forward(&path, "auto", rows * width), rows, width, false);
+    let mut waiting = requests.iter();
+    let mut heard = BTreeMap::new();
+    while heard.len() < requests.len() {
+        while lane.has_room() {
+            let Some((request, pcm)) = waiting.next() else { break };
+            lane.join(request, pcm).unwrap();
+        }
+        for (id, text) in lane.step().unwrap() {
+            heard.insert(id, WindowText { busy_ms: 0, ..text.unwrap() });
+        }
+    }
+    heard
+}
+
+#[test]
+fn a_window_comes_out_the_same_whoever_it_is_decoded_beside() {
+    let clips = ["jfk.flac", "speech.flac", "abbreviations.opus", "sentence_x6.opus", "no_x8.opus"];
+    let all = || clips.iter().flat_map(|clip| requests(clip, &WindowOptions::default()));
+    let mut all: Vec<_> = all().chain(all()).collect();
+    all.iter_mut().zip(1..).for_each(|((request, _), id)| request.id = id);
+    let alone = heard(1, 1, &all);
+    assert!(alone.values().all(|text| !text.pieces.is_empty()));
+    for rows in [3, 8] {
+        assert_eq!(heard(rows, 1, &all), alone, "{rows} rows");
+    }
+}
+
+#[test]
+fn a_beam_search_hears_the_same_each_time_and_goes_on_from_the_start() {
+    let options = WindowOptions { beam_size: 4, ..WindowOptions::default() };
+    let first = heard(2, 4, &requests("jfk.flac", &options));
+    assert!(first[&1].text().contains("what your country can do for you"), "{}", first[&1].text());
+    assert_eq!(heard(1, 4, &requests("jfk.flac", &options)), first);
+}
+
+#[test]
+fn a_prompt_is_decoded_before_the_window() {
+    let prompt = Some("Ladies and gentlemen, the president of the United States speaks to the Americans.".to_owned());
+    let options = WindowOptions { prompt, ..WindowOptions::default() };
+    let with = heard(2, 1, &requests("jfk.flac", &options));
+    assert!(with[&1].text().contains("ask what you can do for your country"), "{}", with[&1].text());
+    assert_ne!(with[&1].avg_logprob, heard(2, 1, &requests("jfk.flac", &WindowOptions::default()))[&1].avg_logprob);
 }

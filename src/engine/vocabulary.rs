@@ -92,9 +92,7 @@ impl Vocabulary {
             let (start, end) = (ends.get(at)?, ends.get(at + 2)?);
             self.ranks.get(part.get(*start..*end)?).copied()
         };
-        while let Some((_, at)) =
-            (0..ends.len()).filter_map(|at| union(&ends, at).map(|rank| (rank, at))).min()
-        {
+        while let Some((_, at)) = (0..ends.len()).filter_map(|at| union(&ends, at).map(|rank| (rank, at))).min() {
             ends.remove(at + 1);
         }
         let pieces = ends.windows(2).filter_map(|pair| part.get(pair[0]..pair[1]));
@@ -178,7 +176,10 @@ mod tests {
     #[test]
     fn special_tokens_are_numbered_as_openai_does() {
         let v = english(&[]);
-        assert_eq!([v.end_of_text, v.start, v.previous, v.no_speech, v.no_timestamps], [50_256, 50_257, 50_360, 50_361, 50_362]);
+        assert_eq!(
+            [v.end_of_text, v.start, v.previous, v.no_speech, v.no_timestamps],
+            [50_256, 50_257, 50_360, 50_361, 50_362]
+        );
         let of = |vocabulary| {
             let v = english(&[]);
             let hparams = Hparams { vocabulary, ..hparams_of(&v) };
@@ -186,7 +187,10 @@ mod tests {
         };
         let v2 = of(51_865);
         assert_eq!([v2.end_of_text, v2.start, v2.translate, v2.transcribe], [50_257, 50_258, 50_358, 50_359]);
-        assert_eq!(([v2.previous, v2.no_speech, v2.no_timestamps], v2.languages().len()), ([50_361, 50_362, 50_363], 99));
+        assert_eq!(
+            ([v2.previous, v2.no_speech, v2.no_timestamps], v2.languages().len()),
+            ([50_361, 50_362, 50_363], 99)
+        );
         let v3 = of(51_866);
         assert_eq!(([v3.translate, v3.no_timestamps], v3.languages().len()), ([50_359, 50_364], 100));
     }
@@ -209,7 +213,10 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_as_the_tokeniser_was_trained_on() {
-        assert_eq!(parts("It's 20 km, she'll  go.\n Now"), ["It", "'s", " 20", " km", ",", " she", "'ll", " ", " go", ".", "\n", " Now"]);
+        assert_eq!(
+            parts("It's 20 km, she'll  go.\n Now"),
+            ["It", "'s", " 20", " km", ",", " she", "'ll", " ", " go", ".", "\n", " Now"]
+        );
         assert_eq!(parts("  "), ["  "]);
     }
 

@@ -89,6 +89,7 @@ mod tests {
             output: output.and_then(Location::parse),
             place_is_named: output.is_some(),
             options: Default::default(),
+            echo: Default::default(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,18 +26,24 @@ const SLOWEST_UPLOAD_BYTES_PER_SEC: u64 = 64 * 1024;
 /// The SDK's own 30 s are enough for as much at nearly that speed.
 const SMALL_UPLOAD_BYTES: usize = 2_000_000;
 
+/// The tag of objects that are removed when their job ends: what is left behind a lifecycle rule can take by it. They lie
+/// beside the transcripts, where no rule finds them by the beginning of their keys.
+const TEMPORARY: &str = "transcription-worker=temporary";
+
 /// S3 as the object store.
 #[derive(Debug, Clone)]
 pub struct S3Objects {
     client: Client,
     kms_key_id: Option<String>,
+    /// We may not tag: said once, and objects are written without.
+    untagged: Arc<AtomicBool>,
 }
 
 impl S3Objects {
     /// Objects through `client`, whose region, endpoint and retries are the caller's choice. With `kms_key_id` every
     /// write is encrypted under that key (SSE-KMS); without it the bucket's default encryption applies.
     pub fn new(client: Client, kms_key_id: Option<String>) -> Self {
-        Self { client, kms_key_id }
+        Self { client, kms_key_id, untagged: Arc::default() }
     }
 
     /// More time for a request that uploads so many bytes, where it needs more. The SDK's read time-out runs from the first
@@ -43,6 +51,40 @@ impl S3Objects {
     fn upload_time(&self, bytes: usize) -> Option<Builder> {
         let answer = self.client.config().timeout_config().and_then(TimeoutConfig::read_timeout)?;
         Some(Builder::new().timeout_config(TimeoutConfig::builder().read_timeout(answer + extra_time(bytes)?).build()))
+    }
+
+    /// Writes an object, with these tags.
+    async fn write(
+        &self,
+        at: &Location,
+        body: Bytes,
+        content_type: &str,
+        condition: &Condition,
+        tags: Option<&str>,
+    ) -> Result<String, Fault> {
+        let encryption = self.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms);
+        let request = self.client.put_object().bucket(&at.bucket).key(&at.key).content_type(content_type);
+        let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(self.kms_key_id.clone());
+        let request = request.set_tagging(tags.map(str::to_owned));
+        let request = match condition {
+            Condition::Always => request,
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(etag) => request.if_match(format!("\"{etag}\"")),
+        };
+        let patience = self.upload_time(body.len());
+        let request = request.body(ByteStream::from(body));
+        let sent = match patience {
+            Some(patience) => request.customize().config_override(patience).send().await,
+            None => request.send().await,
+        };
+        let answer = sent.map_err(|error| match condition {
+            // the content that was to be written over is gone
+            Condition::Unchanged(_) if names_no_object(&error) => {
+                Fault::transient(Code::ObjectChanged, format!("failed to write {at}: it is no longer there"))
+            }
+            _ => self.fault(&error, "write", at),
+        })?;
+        Ok(answer.e_tag.unwrap_or_default().trim_matches('"').to_owned())
     }
 
     /// The fault of a failed request: the one classifier's, but where S3 needs more words.
@@ -146,28 +188,34 @@ impl Objects for S3Objects {
         content_type: &str,
         condition: &Condition,
     ) -> Result<String, Fault> {
-        let encryption = self.kms_key_id.as_ref().map(|_| ServerSideEncryption::AwsKms);
-        let request = self.client.put_object().bucket(&at.bucket).key(&at.key).content_type(content_type);
-        let request = request.set_server_side_encryption(encryption).set_ssekms_key_id(self.kms_key_id.clone());
-        let request = match condition {
-            Condition::Always => request,
-            Condition::Absent => request.if_none_match("*"),
-            Condition::Unchanged(etag) => request.if_match(format!("\"{etag}\"")),
-        };
-        let patience = self.upload_time(body.len());
-        let request = request.body(ByteStream::from(body));
-        let sent = match patience {
-            Some(patience) => request.customize().config_override(patience).send().await,
-            None => request.send().await,
-        };
-        let answer = sent.map_err(|error| match condition {
-            // the content that was to be written over is gone
-            Condition::Unchanged(_) if names_no_object(&error) => {
-                Fault::transient(Code::ObjectChanged, format!("failed to write {at}: it is no longer there"))
+        self.write(at, body, content_type, condition, None).await
+    }
+
+    /// With the tag, where we may.
+    async fn put_temporary(
+        &self,
+        at: &Location,
+        body: Bytes,
+        content_type: &str,
+        condition: &Condition,
+    ) -> Result<String, Fault> {
+        if self.untagged.load(Ordering::Relaxed) {
+            return self.write(at, body, content_type, condition, None).await;
+        }
+        match self.write(at, body.clone(), content_type, condition, Some(TEMPORARY)).await {
+            Err(Fault::Permanent(problem)) if problem.code == Code::AccessDenied => {
+                let written = self.write(at, body, content_type, condition, None).await?;
+                // a role that may write, and not tag
+                if !self.untagged.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "checkpoints and start markers are written without their tag: the role lacks s3:PutObjectTagging, \
+                         and no lifecycle rule can take those that are left behind"
+                    );
+                }
+                Ok(written)
             }
-            _ => self.fault(&error, "write", at),
-        })?;
-        Ok(answer.e_tag.unwrap_or_default().trim_matches('"').to_owned())
+            written => written,
+        }
     }
 
     async fn remove(&self, at: &Location) -> Result<(), Fault> {

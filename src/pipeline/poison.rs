@@ -44,6 +44,10 @@ const DEATHS_WITHOUT_LIMIT: u32 = 3;
 const QUIET_WAIT: Duration = Duration::from_secs(60);
 /// How long a job that was let go is said to be: the network that lost its lease may be away for a while.
 const SAY_SO_FOR: Duration = Duration::from_secs(600);
+/// How often a marker is read at a message's last receive, before the job is run with nothing known of it.
+const LAST_READS: u32 = 4;
+/// Between two of these.
+const READ_AGAIN: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(4) };
 /// Between two tries to say so.
 const SAY_SO_AGAIN: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(60) };
 
@@ -73,8 +77,8 @@ pub struct PoisonGuard {
     /// Buckets that refuse markers: one that cannot be removed would accuse.
     off: Mutex<HashSet<String>>,
     at_work: AtWork,
-    /// The markers of runs under way, by message.
-    marked: Mutex<HashMap<String, (Location, Marker)>>,
+    /// The markers of runs under way, by delivery: a message that comes again while its first run still ends has two.
+    marked: Mutex<HashMap<(String, u32), (Location, Marker)>>,
     /// Those who still say that a job was let go.
     saying: TaskTracker,
 }
@@ -155,8 +159,11 @@ impl PoisonGuard {
         if delivery.receive_count < 2 {
             return Ok(0);
         }
-        let read = self.call(marker, "read", self.objects.read(marker, MAX_MARKER_BYTES)).await;
-        let Some(Found { body, .. }) = read.flatten() else { return Ok(0) };
+        // one more death, and the queue would drop the message without a word
+        let is_last = delivery.max_receive_count.is_some_and(|limit| delivery.receive_count >= limit);
+        let Some(Found { body, .. }) = self.read(marker, if is_last { LAST_READS } else { 1 }).await else {
+            return Ok(0);
+        };
         let Ok(found) = serde_json::from_slice::<Marker>(&body) else {
             warn!("the start marker {marker} is damaged: nothing is known of earlier runs");
             return Ok(0);
@@ -168,8 +175,6 @@ impl PoisonGuard {
         let deaths = if from_window > found.from_window { 1 } else { found.deaths.saturating_add(1) };
         let limit = delivery.max_receive_count.map_or(DEATHS_WITHOUT_LIMIT, |limit| limit.saturating_sub(1));
         warn!(deaths, worker = found.worker, "a worker died over this job");
-        // one more death, and the queue would drop the message without a word
-        let is_last = delivery.max_receive_count.is_some_and(|limit| delivery.receive_count >= limit);
         if deaths < if is_last { LEAST_DEATHS } else { limit.max(LEAST_DEATHS) } {
             return Ok(deaths);
         }
@@ -212,19 +217,19 @@ impl PoisonGuard {
             let_go: false,
         };
         let is_watched = self.works_at(&run.marker);
-        self.marked().insert(marker.message_id.clone(), (run.marker.clone(), marker.clone()));
+        self.marked().insert(run.delivery.key(), (run.marker.clone(), marker.clone()));
         let put = put(&*self.objects, &run.marker, &marker, &Condition::Always);
         self.call(&run.marker, "write", put).await;
         let result = work.await;
         if !is_watched {
-            self.marked().remove(&run.delivery.message_id);
+            self.marked().remove(&run.delivery.key());
         } else if control.lease_lost.is_cancelled() {
             // the message is another's, and by now its marker may be too
             self.let_go(run.delivery);
         } else {
             // one that was not written may yet be there, for an upload without an answer is not one that did not arrive
             self.call(&run.marker, "remove", self.objects.remove(&run.marker)).await;
-            self.marked().remove(&run.delivery.message_id);
+            self.marked().remove(&run.delivery.key());
         }
         result
     }
@@ -232,7 +237,7 @@ impl PoisonGuard {
     /// Says in the marker of this message, if it is still this run's, that the worker lives: in the background, and until it
     /// could be said.
     pub fn let_go(&self, delivery: &Delivery) {
-        let Some((at, marker)) = self.marked().remove(&delivery.message_id) else { return };
+        let Some((at, marker)) = self.marked().remove(&delivery.key()) else { return };
         let objects = Arc::clone(&self.objects);
         self.saying.spawn(async move {
             let begun = Instant::now();
@@ -253,6 +258,19 @@ impl PoisonGuard {
         if timeout(limit, self.saying.wait()).await.is_err() {
             debug!("start markers stay that will count as deaths");
         }
+    }
+
+    /// The marker, after so many tries at most.
+    async fn read(&self, marker: &Location, tries: u32) -> Option<Found> {
+        for failures in 1..=tries {
+            if let Some(answer) = self.call(marker, "read", self.objects.read(marker, MAX_MARKER_BYTES)).await {
+                return answer;
+            }
+            if failures < tries && self.works_at(marker) {
+                sleep(READ_AGAIN.delay(failures)).await;
+            }
+        }
+        None
     }
 
     fn works_at(&self, at: &Location) -> bool {
@@ -286,7 +304,7 @@ impl PoisonGuard {
         self.off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn marked(&self) -> MutexGuard<'_, HashMap<String, (Location, Marker)>> {
+    fn marked(&self) -> MutexGuard<'_, HashMap<(String, u32), (Location, Marker)>> {
         // as above
         self.marked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -307,5 +325,5 @@ async fn say_let_go(objects: &dyn Objects, at: &Location, marker: &Marker) -> Re
 
 async fn put(objects: &dyn Objects, at: &Location, marker: &Marker, condition: &Condition) -> Result<String, Fault> {
     let body = serde_json::to_vec(marker).unwrap_or_default();
-    objects.put(at, Bytes::from(body), "application/json", condition).await
+    objects.put_temporary(at, Bytes::from(body), "application/json", condition).await
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::time::{Instant, sleep};
 
 use super::asked::Asked;
 use super::assemble::{self, About};
 use super::listen::{self, Heard, Listening, Resume};
+use super::news::Teller;
 use super::poison::{PoisonGuard, Run};
 use super::steady::{Steady, Whose};
 use super::{Pipeline, summary};
 use crate::audio::recording::Recording;
 use crate::backoff::Backoff;
+use crate::board::{JobAtWork, Reached, Seat, Stage};
 use crate::checkpoint::keeper::{self, Keeper};
 use crate::checkpoint::{self, Binding};
 use crate::fault::{Code, Fault};
@@ -21,7 +23,7 @@ use crate::handler::{Control, Delivery};
 use crate::health::Part;
 use crate::job::Job;
 use crate::objects::{Condition, Location, ObjectInfo};
-use crate::publish::{TranscriptLocation, TranscriptionCompleted};
+use crate::publish::{Event, TranscriptLocation, TranscriptionCompleted};
 use crate::store::{Plan, Standing, Wanted};
 use crate::transcript::{JobRef, ModelRef, SourceRef, Transcript};
 
@@ -62,17 +64,24 @@ impl<'a> Work<'a> {
     /// # Errors
     /// What became of it otherwise.
     pub async fn run(&self) -> Result<(), Fault> {
-        match self.go_all_the_way().await {
+        let seat = self.seat();
+        match self.go_all_the_way(&seat).await {
             // another delivery may have finished the job meanwhile, and its consumer moved the audio away
             Err(Fault::Permanent(problem)) if problem.code == Code::ObjectNotFound => match self.look().await? {
                 Standing::Done(transcript, etag) => self.repeat(&transcript, &etag).await,
                 Standing::Open(_) => Err(Fault::Permanent(problem)),
             },
-            done => done,
+            Err(fault) => {
+                if let Fault::Transient(problem) | Fault::Unable(problem) = &fault {
+                    self.pipeline.board.failed(self.pipeline.clock.now(), &self.job.id, problem);
+                }
+                Err(fault)
+            }
+            Ok(()) => Ok(()),
         }
     }
 
-    async fn go_all_the_way(&self) -> Result<(), Fault> {
+    async fn go_all_the_way(&self, seat: &Arc<Seat>) -> Result<(), Fault> {
         self.pipeline.accept(self.job)?;
         let standing = self.look().await?;
         let (condition, info) = match standing {
@@ -83,8 +92,13 @@ impl<'a> Work<'a> {
             },
         };
         self.prove_output().await?;
-        let (recording, fetch) = self.fetch(&info).await?;
-        let (heard, mut keeper) = self.listen(recording, &info.etag).await?;
+        seat.stage(Stage::Fetching);
+        let teller = self.teller();
+        let (fetched, ()) = tokio::join!(self.fetch(&info), teller.started());
+        let (recording, fetch) = fetched?;
+        seat.stage(Stage::Transcribing);
+        let (heard, mut keeper) = self.listen(recording, &info.etag, seat).await?;
+        seat.stage(Stage::Storing);
         let resumed = heard.resumed;
         let transcript = self.assemble(heard, info, fetch);
         let location = match self.store(&transcript, &condition).await {
@@ -98,7 +112,7 @@ impl<'a> Work<'a> {
         if let Some(keeper) = keeper {
             keeper.remove(self.control).await;
         }
-        summary::tell(&transcript, resumed, self.delivery, &self.pipeline.clock, self.begun.elapsed().as_secs_f64());
+        summary::tell(self.pipeline, &transcript, resumed, self.delivery, self.begun.elapsed().as_secs_f64());
         Ok(())
     }
 
@@ -115,7 +129,11 @@ impl<'a> Work<'a> {
                 self.publish(&transcript, self.plan.location(), secs).await
             }
             // where nothing can be read, nothing of ours was written
-            Ok(_) | Err(Fault::Permanent(_) | Fault::Unable(_)) => self.send(failed).await,
+            Ok(_) | Err(Fault::Permanent(_) | Fault::Unable(_)) => {
+                self.send(failed.clone()).await?;
+                self.pipeline.has_failed(&failed, self.delivery);
+                Ok(())
+            }
             Err(fault) => Err(fault),
         }
     }
@@ -210,14 +228,19 @@ impl<'a> Work<'a> {
     }
 
     /// Decodes and transcribes, from the checkpoint on if there is one, under the eyes of the poison guard.
-    async fn listen(&self, recording: Box<dyn Recording>, etag: &str) -> Result<(Heard, Option<Keeper>), Fault> {
+    async fn listen(
+        &self,
+        recording: Box<dyn Recording>,
+        etag: &str,
+        seat: &Arc<Seat>,
+    ) -> Result<(Heard, Option<Keeper>), Fault> {
         let keeper = self.keeper(etag).await;
         let from_window = keeper.as_ref().map_or(0, |keeper| keeper.known().len());
         let marker = PoisonGuard::marker(&self.plan.json, self.job);
         let poison = &self.pipeline.poison;
         let deaths = poison.deaths(&marker, self.delivery, from_window).await?;
         let run = Run { marker, delivery: self.delivery, from_window, deaths };
-        poison.run(run, self.control, self.hear(recording, keeper)).await
+        poison.run(run, self.control, self.hear(recording, keeper, seat)).await
     }
 
     /// What an earlier delivery of the job has left, kept up to date from here on.
@@ -233,30 +256,36 @@ impl<'a> Work<'a> {
         &self,
         recording: Box<dyn Recording>,
         keeper: Option<Keeper>,
+        seat: &Arc<Seat>,
     ) -> Result<(Heard, Option<Keeper>), Fault> {
-        let (steps, decoding) = (self.pipeline.progress.clone(), self.pipeline.progress.clone());
+        let name = self.job.source.to_string();
+        seat.lasts(recording.stated_secs(&name).await);
+        let (reached, so_far) = mpsc::unbounded_channel();
+        let decoding = self.pipeline.progress.clone();
         let mut listening = Listening {
             recording,
-            name: self.job.source.to_string(),
+            name,
             audio: self.asked.audio.clone(),
             options: self.asked.window.clone(),
-            on_progress: Some(Box::new(move |_| steps.step())),
+            on_progress: Some(self.on_progress(seat, reached)),
             on_step: Box::new(move || decoding.step()),
             resume: None,
         };
         let (transcriber, control) = (&self.pipeline.transcriber, self.control);
+        let teller = self.teller();
         let Some(mut keeper) = keeper else {
-            return Ok((listen::listen(listening, transcriber, control).await?, None));
+            let (heard, ()) = tokio::join!(listen::listen(listening, transcriber, control), teller.progress(so_far));
+            return Ok((heard?, None));
         };
         let (finished, windows) = mpsc::unbounded_channel();
         listening.resume = Some(Resume { known: keeper.known(), finished });
         let listened = listen::listen(listening, transcriber, control);
-        match tokio::join!(listened, keeper.attend(windows, control)) {
-            (Ok(heard), ()) => {
+        match tokio::join!(listened, keeper.attend(windows, control), teller.progress(so_far)) {
+            (Ok(heard), (), ()) => {
                 keeper.complete(control).await;
                 Ok((heard, Some(keeper)))
             }
-            (Err(fault), ()) => {
+            (Err(fault), (), ()) => {
                 self.hand_over(Some(&mut keeper), &fault).await;
                 Err(fault)
             }
@@ -316,8 +345,36 @@ impl<'a> Work<'a> {
     }
 
     async fn send(&self, event: TranscriptionCompleted) -> Result<(), Fault> {
-        let publisher = &self.pipeline.publisher;
-        self.steady.call(Part::Bus, Whose::Ours, || publisher.publish(&event)).await
+        let (publisher, trace) = (&self.pipeline.publisher, self.delivery.trace.as_deref());
+        let event = Event::from(event);
+        self.steady.call(Part::Bus, Whose::Ours, || publisher.publish(&event, trace)).await
+    }
+
+    /// Who tells of it meanwhile.
+    fn teller(&self) -> Teller<'_> {
+        Teller { pipeline: self.pipeline, job: self.job, delivery: self.delivery, control: self.control }
+    }
+
+    /// Where it is seen meanwhile.
+    fn seat(&self) -> Arc<Seat> {
+        Arc::new(self.pipeline.board.enter(JobAtWork {
+            job_id: self.job.id.clone(),
+            source: self.job.source.to_string(),
+            attempt: self.delivery.receive_count,
+            since: self.pipeline.clock.now(),
+            stage: Stage::default(),
+            reached: Reached::default(),
+        }))
+    }
+
+    /// Passes on how far it is.
+    fn on_progress(&self, seat: &Arc<Seat>, reached: UnboundedSender<Reached>) -> Box<dyn Fn(f64) + Send + Sync> {
+        let (steps, seat) = (self.pipeline.progress.clone(), seat.clone());
+        Box::new(move |secs| {
+            steps.step();
+            // nobody listens once the lease is lost
+            let _ = reached.send(seat.reached(secs));
+        })
     }
 
     /// Whose place the transcripts go to.

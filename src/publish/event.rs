@@ -59,9 +59,15 @@ fn blank(identity: &Identity, now: Timestamp) -> TranscriptionCompleted {
         transcript_location: None,
         transcript_metadata: None,
         error: None,
-        // RFC 3339 in UTC, such as `2026-01-05T12:00:00.123Z`
-        completed_at: now.round(Unit::Millisecond).unwrap_or(now).to_string(),
+        completed_at: rfc3339(now),
+        metadata: identity.echo.metadata.clone(),
+        tags: identity.echo.tags.clone(),
     }
+}
+
+/// In UTC, such as `2026-01-05T12:00:00.123Z`.
+pub(super) fn rfc3339(time: Timestamp) -> String {
+    time.round(Unit::Millisecond).unwrap_or(time).to_string()
 }
 
 /// The first warning's code, and all their sentences.
@@ -82,7 +88,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::job::JobOptions;
+    use crate::job::{Echo, JobOptions};
     use crate::objects::Location;
     use crate::transcript::samples;
 
@@ -95,6 +101,7 @@ mod tests {
             output: None,
             place_is_named: false,
             options: JobOptions::default(),
+            echo: Echo::default(),
         }
     }
 

@@ -3,10 +3,12 @@
 use async_trait::async_trait;
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
+use serde_json::Value;
 
-use super::{DETAIL_TYPE, Publish, SOURCE, TranscriptionCompleted};
+use super::{Event, Publish, SOURCE};
 use crate::fault::sdk::{by_code, classify};
 use crate::fault::{Code, Fault};
+use crate::letters::process::Bus;
 
 /// One event bus.
 #[derive(Debug)]
@@ -19,6 +21,15 @@ impl EventBridge {
     /// The bus with this name or ARN.
     pub fn new(client: Client, bus: impl Into<String>) -> Self {
         Self { client, bus: bus.into() }
+    }
+
+    async fn put(&self, entry: PutEventsRequestEntry, what: &str) -> Result<(), Fault> {
+        let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(&e, what))?;
+        // a refused entry comes with status 200
+        match answer.failed_entry_count() {
+            0 => Ok(()),
+            _ => Err(refused(answer.entries().first(), what)),
+        }
     }
 }
 
@@ -36,24 +47,35 @@ impl Publish for EventBridge {
         }
     }
 
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
-        let what = format!("publish the event of job {} on bus {}", event.job_id, self.bus);
-        // ids, keys and sentence are bounded: far less than the 256 KB that an entry may have
+    async fn publish(&self, event: &Event, trace: Option<&str>) -> Result<(), Fault> {
+        let what = format!("publish {} of job {} on bus {}", event.detail_type(), event.job_id(), self.bus);
+        // ids, keys, sentence and what is given back are bounded: less than the 256 KB that an entry may have
         let detail = serde_json::to_string(event)
             .map_err(|e| Fault::permanent(Code::Internal, format!("failed to {what}: {e}")))?;
         let entry = PutEventsRequestEntry::builder()
             .event_bus_name(&self.bus)
             .source(SOURCE)
-            .detail_type(DETAIL_TYPE)
+            .detail_type(event.detail_type())
             .detail(detail)
+            .set_trace_header(trace.filter(|trace| is_trace(trace)).map(str::to_owned))
             .build();
-        let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(&e, &what))?;
-        // a refused entry comes with status 200
-        match answer.failed_entry_count() {
-            0 => Ok(()),
-            _ => Err(refused(answer.entries().first(), &what)),
-        }
+        self.put(entry, &what).await
     }
+}
+
+#[async_trait]
+impl Bus for EventBridge {
+    async fn forward(&self, source: &str, detail_type: &str, detail: &Value) -> Result<(), Fault> {
+        let what = format!("publish {detail_type} of {source} again on bus {}", self.bus);
+        let entry = PutEventsRequestEntry::builder().event_bus_name(&self.bus).source(source).detail_type(detail_type);
+        self.put(entry.detail(detail.to_string()).build(), &what).await
+    }
+}
+
+/// Whether EventBridge takes it: an entry must not be refused for a header that nobody needs.
+fn is_trace(header: &str) -> bool {
+    const MAX_BYTES: usize = 500;
+    (1..=MAX_BYTES).contains(&header.len()) && header.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
 }
 
 /// The fault of an entry that was not taken: transient unless its code clearly says otherwise.
@@ -80,6 +102,7 @@ mod tests {
 
     use super::*;
     use crate::app::aws::fake::{Answer, FakeAws};
+    use crate::job::Echo;
     use crate::publish::log::tests::failed;
 
     fn entry(code: &str) -> PutEventsResultEntry {
@@ -122,7 +145,28 @@ mod tests {
         let id = "\u{1F600}".repeat(128);
         (event.user_id, event.file_id, event.job_id) = (id.clone(), id.clone(), id);
         event.source_audio.key = "\u{1}".repeat(1024);
-        EventBridge::new(Client::new(&aws.config()), "hub").publish(&event).await.unwrap();
-        assert!(aws.bodies().concat().len() < 256 * 1024 / 2);
+        let most = serde_json::Value::from("\u{1}".repeat(Echo::MAX_BYTES / 6 - 1));
+        let echo = Echo::of(Some(most.clone()), Some(most));
+        assert!(echo.metadata.is_some() && echo.tags.is_some());
+        (event.metadata, event.tags) = (echo.metadata, echo.tags);
+        EventBridge::new(Client::new(&aws.config()), "hub").publish(&event.into(), None).await.unwrap();
+        assert!(aws.bodies().concat().len() < 256 * 1024);
+    }
+
+    #[tokio::test]
+    async fn the_trace_of_a_message_goes_on_with_its_event_unless_eventbridge_would_refuse_it() {
+        let aws = FakeAws::new(|_| Answer::new(200, r#"{"FailedEntryCount": 0, "Entries": []}"#));
+        let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let long = "x".repeat(501);
+        for header in [Some(trace), None, Some(long.as_str()), Some("a\nb"), Some("")] {
+            let hub = EventBridge::new(Client::new(&aws.config()), "hub");
+            hub.publish(&failed("no").into(), header).await.unwrap();
+        }
+        let headers: Vec<serde_json::Value> = aws
+            .bodies()
+            .iter()
+            .map(|body| serde_json::from_slice::<serde_json::Value>(body).unwrap()["Entries"][0]["TraceHeader"].take())
+            .collect();
+        assert_eq!(headers, [json!(trace), json!(null), json!(null), json!(null), json!(null)]);
     }
 }

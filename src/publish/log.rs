@@ -9,7 +9,7 @@ use jiff::{Timestamp, Unit};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DETAIL_TYPE, Publish, SOURCE, TranscriptionCompleted};
+use super::{Event, Publish, SOURCE};
 use crate::fault::{Code, Fault};
 
 /// An append-only file of events.
@@ -31,9 +31,10 @@ impl Publish for EventLog {
         Ok(None)
     }
 
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
+    /// A file has no place for a trace.
+    async fn publish(&self, event: &Event, _trace: Option<&str>) -> Result<(), Fault> {
         let path = self.path.clone();
-        let what = format!("write the event of job {} to {}", event.job_id, path.display());
+        let what = format!("write {} of job {} to {}", event.detail_type(), event.job_id(), path.display());
         let line = envelope(event);
         tokio::task::spawn_blocking(move || append(&path, &line))
             .await
@@ -44,12 +45,12 @@ impl Publish for EventLog {
 }
 
 /// What a rule's target would be sent, in one line.
-fn envelope(event: &TranscriptionCompleted) -> String {
+fn envelope(event: &Event) -> String {
     let now = Timestamp::now();
     let envelope = json!({
         "version": "0",
         "id": Uuid::new_v4(),
-        "detail-type": DETAIL_TYPE,
+        "detail-type": event.detail_type(),
         "source": SOURCE,
         "account": "",
         "time": now.round(Unit::Second).unwrap_or(now).to_string(),
@@ -72,7 +73,7 @@ pub(crate) mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::publish::{EventError, SourceAudio, Status};
+    use crate::publish::{EventError, SourceAudio, Status, TranscriptionCompleted};
 
     pub(crate) fn failed(message: &str) -> TranscriptionCompleted {
         TranscriptionCompleted {
@@ -86,6 +87,8 @@ pub(crate) mod tests {
             transcript_metadata: None,
             error: Some(EventError { code: Code::ObjectNotFound, message: message.to_owned() }),
             completed_at: "2026-01-05T12:00:00Z".to_owned(),
+            metadata: None,
+            tags: None,
         }
     }
 
@@ -94,8 +97,8 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let log = EventLog::new(&path);
-        log.publish(&failed("line\nbreak")).await.unwrap();
-        log.publish(&failed("second")).await.unwrap();
+        log.publish(&failed("line\nbreak").into(), None).await.unwrap();
+        log.publish(&failed("second").into(), None).await.unwrap();
 
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -111,7 +114,8 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn a_file_that_cannot_be_written_keeps_the_message() {
         let dir = tempfile::tempdir().unwrap();
-        let fault = EventLog::new(dir.path().join("missing/events.jsonl")).publish(&failed("x")).await.unwrap_err();
+        let log = EventLog::new(dir.path().join("missing/events.jsonl"));
+        let fault = log.publish(&failed("x").into(), None).await.unwrap_err();
         assert!(matches!(fault, Fault::Transient(problem) if problem.message.contains("events.jsonl")));
     }
 }

@@ -20,6 +20,9 @@ use super::{Message, Queue, QueueTraits};
 use crate::fault::{Code, Fault, Problem};
 
 mod files;
+mod submit;
+
+pub use self::submit::submit;
 
 /// Deliveries of a file before it is given up, as a queue's `maxReceiveCount`.
 const MAX_RECEIVE_COUNT: u32 = 5;
@@ -179,6 +182,7 @@ impl FolderQueue {
             receive_count,
             sent_at_ms,
             group: None,
+            trace: None,
         }))
     }
 
@@ -219,22 +223,6 @@ impl FolderQueue {
             format!("failed to {verb} in folder {}: {error}", self.dir.display()),
         )
     }
-}
-
-/// Copies a file into a folder's inbox, visible at once and whole; returns where it is.
-///
-/// # Errors
-/// The file cannot be read or the folder not be written.
-pub fn submit(folder: &Path, file: &Path) -> io::Result<PathBuf> {
-    let inbox = folder.join("inbox");
-    fs::create_dir_all(&inbox)?;
-    let name = file.file_name().ok_or_else(|| io::Error::other("it has no file name"))?;
-    let mut copy = tempfile::Builder::new().prefix(".submit-").tempfile_in(&inbox)?;
-    io::copy(&mut File::open(file)?, &mut copy)?;
-    copy.as_file().sync_all()?;
-    let placed = inbox.join(name);
-    copy.persist_noclobber(&placed).map_err(|e| e.error)?;
-    Ok(placed)
 }
 
 fn look(metadata: &Metadata) -> io::Result<Look> {

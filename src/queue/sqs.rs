@@ -6,7 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::receive_message::builders::ReceiveMessageFluentBuilder;
-use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName as Attribute, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeName as Attribute, MessageSystemAttributeNameForSends as Sent,
+    MessageSystemAttributeValue, QueueAttributeName,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -229,6 +232,10 @@ impl Queue for SqsQueue {
                 .message_attributes("ErrorCode", text(&reason.code.to_string(), MAX_REASON_CHARS, &what)?)
                 .message_attributes("ErrorMessage", text(&reason.message, reason_chars, &what)?)
                 .message_attributes("SourceMessageId", text(&message.id, MAX_REASON_CHARS, &what)?);
+            let request = match trace_header(message.trace.as_deref(), &what)? {
+                Some(header) => request.message_system_attributes(Sent::AwsTraceHeader, header),
+                None => request,
+            };
             let request = if traits.fifo {
                 // a FIFO queue's dead-letter queue is FIFO too; the same body is copied once, however often we settle it
                 request
@@ -270,6 +277,7 @@ pub(super) fn receive(client: &Client, url: &str, max: usize, visibility: Durati
         .message_system_attribute_names(Attribute::ApproximateReceiveCount)
         .message_system_attribute_names(Attribute::SentTimestamp)
         .message_system_attribute_names(Attribute::MessageGroupId)
+        .message_system_attribute_names(Attribute::AwsTraceHeader)
 }
 
 /// A delivery without a receipt could be neither kept nor deleted: it is left to return by itself.
@@ -278,6 +286,7 @@ pub(super) fn delivery(message: aws_sdk_sqs::types::Message) -> Option<Message> 
     let receive_count = attribute(Attribute::ApproximateReceiveCount).and_then(|n| n.parse().ok()).unwrap_or(1);
     let sent_at_ms = attribute(Attribute::SentTimestamp).and_then(|n| n.parse().ok()).unwrap_or(0);
     let group = attribute(Attribute::MessageGroupId);
+    let trace = attribute(Attribute::AwsTraceHeader);
     Some(Message {
         receipt: message.receipt_handle?,
         id: message.message_id.unwrap_or_default(),
@@ -285,6 +294,7 @@ pub(super) fn delivery(message: aws_sdk_sqs::types::Message) -> Option<Message> 
         receive_count,
         sent_at_ms,
         group,
+        trace,
     })
 }
 
@@ -305,6 +315,13 @@ fn text(value: &str, max_chars: usize, what: &str) -> Result<MessageAttributeVal
         .string_value(clean)
         .build()
         .map_err(|e| Fault::permanent(Code::Internal, format!("failed to {what}: {e}")))
+}
+
+/// The trace that a message came with, for its copy.
+fn trace_header(trace: Option<&str>, what: &str) -> Result<Option<MessageSystemAttributeValue>, Fault> {
+    let Some(trace) = trace.filter(|trace| !trace.is_empty()) else { return Ok(None) };
+    let header = MessageSystemAttributeValue::builder().data_type("String").string_value(trace).build();
+    header.map(Some).map_err(|e| Fault::permanent(Code::Internal, format!("failed to {what}: {e}")))
 }
 
 /// Whole seconds, rounded up, so that a short visibility never becomes "give it back".

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::counts::Counts;
-use crate::fault::{Code, Problem};
+use crate::fault::Problem;
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +32,13 @@ impl Settled {
         match self {
             // the flow's own line tells how the job went
             Self::Done => counts.done.add(),
-            Self::Rejected(Problem { code, message: reason }) => {
-                error!(%code, reason, "failed for good");
-                counts.rejected.add();
-            }
+            // so does its report of a failure
+            Self::Rejected(_) => counts.rejected.add(),
             Self::Retried(Problem { code, message: reason }, wait) => {
                 warn!(%code, reason, retry_secs = wait.as_secs(), "failed, will be retried");
                 counts.retried.add();
             }
-            Self::Exhausted(Problem { code: _, message: reason }) => {
-                error!(code = %Code::RetriesExhausted, reason, "failed for good");
-                counts.exhausted.add();
-            }
+            Self::Exhausted(_) => counts.exhausted.add(),
             Self::Released => {
                 info!("given back: the worker is stopping");
                 counts.released.add();

@@ -67,6 +67,7 @@ impl Bench {
             receive_count: self.message.receive_count,
             sent_at_ms: 0,
             max_receive_count: Some(LAST),
+            trace: None,
         };
         settle.settle(&self.message, &delivery, &control, lease, outcome).await
     }

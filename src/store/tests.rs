@@ -2,75 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::ops::Range;
-use std::sync::Mutex;
-
-use async_trait::async_trait;
-
 use super::*;
-use crate::job::{Channels, JobOptions};
-use crate::objects::{Body, Found, ObjectInfo};
+use crate::job::{Channels, Echo, JobOptions};
+use crate::objects::memory::{MemoryObjects, Verb};
 use crate::transcript::samples;
 
-/// Keeps what is put, in order; refuses the put of a key that ends as told.
-#[derive(Default)]
-struct Memory {
-    puts: Mutex<Vec<(Location, Bytes, String)>>,
-    refuse_suffix: Option<&'static str>,
-    reading: Option<Fault>,
-}
-
-impl Memory {
-    /// How often the object was written.
-    fn etag(&self, at: &Location) -> Option<String> {
-        let puts = self.puts.lock().unwrap().iter().filter(|(put, ..)| put == at).count();
-        (puts > 0).then(|| puts.to_string())
-    }
-}
-
-#[async_trait]
-impl Objects for Memory {
-    async fn head(&self, at: &Location) -> Result<ObjectInfo, Fault> {
-        Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
-    }
-
-    async fn get(&self, at: &Location, _: Range<u64>, _: &str) -> Result<Body, Fault> {
-        Err(Fault::permanent(Code::ObjectNotFound, at.to_string()))
-    }
-
-    async fn read(&self, at: &Location, _: u64) -> Result<Option<Found>, Fault> {
-        if let Some(fault) = &self.reading {
-            return Err(fault.clone());
-        }
-        let Some(etag) = self.etag(at) else { return Ok(None) };
-        let puts = self.puts.lock().unwrap();
-        let found = puts.iter().rev().find(|(put, ..)| put == at);
-        Ok(found.map(|(_, body, _)| Found { body: body.clone(), etag }))
-    }
-
-    async fn put(&self, at: &Location, body: Bytes, content_type: &str, on: &Condition) -> Result<String, Fault> {
-        if self.refuse_suffix.is_some_and(|suffix| at.key.ends_with(suffix)) {
-            return Err(Fault::transient(Code::ServiceUnavailable, format!("failed to write {at}: slow down")));
-        }
-        let etag = self.etag(at);
-        let holds = match on {
-            Condition::Always => true,
-            Condition::Absent => etag.is_none(),
-            Condition::Unchanged(wanted) => etag.as_ref() == Some(wanted),
-        };
-        if !holds {
-            return Err(Fault::transient(Code::ObjectChanged, format!("failed to write {at}: it changed")));
-        }
-        self.puts.lock().unwrap().push((at.clone(), body, content_type.to_owned()));
-        Ok(self.etag(at).unwrap_or_default())
-    }
-
-    async fn remove(&self, _: &Location) -> Result<(), Fault> {
-        Ok(())
-    }
-}
-
-fn store(objects: &Arc<Memory>) -> Store {
+fn store(objects: &Arc<MemoryObjects>) -> Store {
     Store {
         objects: Arc::clone(objects) as Arc<dyn Objects>,
         bucket: "out".to_owned(),
@@ -89,6 +26,7 @@ fn job() -> Job {
         output: None,
         place_is_named: false,
         options: JobOptions::default(),
+        echo: Echo::default(),
     }
 }
 
@@ -96,13 +34,13 @@ fn model() -> ModelRef {
     samples::jfk().model
 }
 
-fn keys(objects: &Memory) -> Vec<String> {
-    objects.puts.lock().unwrap().iter().map(|(at, ..)| at.to_string()).collect()
+fn keys(objects: &MemoryObjects) -> Vec<String> {
+    objects.puts().iter().map(|(at, _)| at.to_string()).collect()
 }
 
 #[tokio::test]
 async fn the_configured_renditions_are_written_and_the_json_last() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let location = store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
     assert_eq!(
         keys(&objects),
@@ -112,7 +50,7 @@ async fn the_configured_renditions_are_written_and_the_json_last() {
             "s3://out/transcripts/u1/f1/transcript.json",
         ]
     );
-    let types: Vec<_> = objects.puts.lock().unwrap().iter().map(|(.., content_type)| content_type.clone()).collect();
+    let types: Vec<_> = objects.puts().into_iter().map(|(_, content_type)| content_type).collect();
     assert_eq!(types, ["text/plain; charset=utf-8", "text/vtt", "application/json"]);
     assert_eq!(location.json_key, "transcripts/u1/f1/transcript.json");
     assert_eq!(location.vtt_key.as_deref(), Some("transcripts/u1/f1/transcript.vtt"));
@@ -121,7 +59,7 @@ async fn the_configured_renditions_are_written_and_the_json_last() {
 
 #[tokio::test]
 async fn a_job_that_names_its_output_gets_the_json_exactly_there_and_its_formats_beside_it() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let options = JobOptions { formats: Some(vec![Format::Amazon, Format::Srt]), ..JobOptions::default() };
     let job = Job { output: Some(Location::new("theirs", "a/talk.v2.json")), options, ..job() };
     store(&objects).write(&job, &samples::jfk(), &Condition::Absent).await.unwrap();
@@ -138,13 +76,13 @@ async fn a_job_that_names_its_output_gets_the_json_exactly_there_and_its_formats
 
 #[tokio::test]
 async fn an_id_cannot_lead_out_of_its_folder() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let job = Job { user_id: "us-east-1:ab|c".to_owned(), file_id: ".checkpoint".to_owned(), ..job() };
     assert_eq!(store(&objects).plan(&job).json.key, "transcripts/us-east-1%3Aab%7Cc/%2Echeckpoint/transcript.json");
 }
 
 /// Looks as the job of `samples::jfk` would.
-async fn look(objects: &Arc<Memory>, job: &Job, model: &ModelRef, request: &Request) -> Result<Standing, Fault> {
+async fn look(objects: &Arc<MemoryObjects>, job: &Job, model: &ModelRef, request: &Request) -> Result<Standing, Fault> {
     let wanted = Wanted { model, task: samples::jfk().task, request };
     store(objects).look(job, wanted).await
 }
@@ -160,7 +98,10 @@ fn is_done(standing: &Result<Standing, Fault>) -> bool {
 #[tokio::test]
 async fn a_put_that_fails_leaves_no_json() {
     for suffix in [".txt", ".vtt", ".json"] {
-        let objects = Arc::new(Memory { refuse_suffix: Some(suffix), ..Memory::default() });
+        let objects = Arc::new(MemoryObjects::with(move |verb, at| {
+            let refused = verb == Verb::Put && at.key.ends_with(suffix);
+            refused.then(|| Fault::transient(Code::ServiceUnavailable, format!("failed to write {at}: slow down")))
+        }));
         let fault = store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap_err();
         assert!(matches!(fault, Fault::Transient(_)));
         assert!(keys(&objects).iter().all(|key| !key.ends_with(".json")), "{suffix}");
@@ -170,7 +111,7 @@ async fn a_put_that_fails_leaves_no_json() {
 
 #[tokio::test]
 async fn a_written_job_is_found_done() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     assert_eq!(look(&objects, &job(), &model(), &request()).await, Ok(Standing::Open(Condition::Absent)));
     let location = store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
     assert!(is_done(&look(&objects, &job(), &model(), &request()).await));
@@ -179,7 +120,7 @@ async fn a_written_job_is_found_done() {
 
 #[tokio::test]
 async fn another_job_model_or_choice_of_options_is_not_done_and_written_only_over_what_was_seen() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
     let open = Ok(Standing::Open(Condition::Unchanged("1".to_owned())));
     let other_job = Job { id: "j2".to_owned(), ..job() };
@@ -200,7 +141,7 @@ async fn another_job_model_or_choice_of_options_is_not_done_and_written_only_ove
 #[tokio::test]
 async fn a_transcript_with_words_serves_who_wants_none_and_not_the_other_way_round() {
     for (made, wanted) in [(true, false), (false, true)] {
-        let objects = Arc::new(Memory::default());
+        let objects = Arc::new(MemoryObjects::default());
         let request = Request { word_timestamps: made, ..request() };
         let transcript = Transcript { request: Some(request.clone()), ..samples::jfk() };
         store(&objects).write(&job(), &transcript, &Condition::Absent).await.unwrap();
@@ -211,7 +152,7 @@ async fn a_transcript_with_words_serves_who_wants_none_and_not_the_other_way_rou
 
 #[tokio::test]
 async fn another_sources_transcript_is_never_written_over_unless_the_message_says_so() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
     let other = Job { source: Location::new("uploads", "else.mp3"), ..job() };
     let fault = look(&objects, &other, &model(), &request()).await.unwrap_err();
@@ -225,7 +166,7 @@ async fn another_sources_transcript_is_never_written_over_unless_the_message_say
 
 #[tokio::test]
 async fn who_comes_second_to_a_place_does_not_write_there() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     store(&objects).write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
     let fault = store(&objects).write(&job(), &samples::call(), &Condition::Absent).await.unwrap_err();
     assert!(matches!(fault, Fault::Transient(problem) if problem.code == Code::ObjectChanged));
@@ -234,7 +175,7 @@ async fn who_comes_second_to_a_place_does_not_write_there() {
 
 #[tokio::test]
 async fn renditions_that_were_not_asked_for_before_are_made_from_the_json() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let transcript =
         Transcript { request: Some(Request { formats: vec![Format::Vtt], ..request() }), ..samples::jfk() };
     store(&objects).write(&job(), &transcript, &Condition::Absent).await.unwrap();
@@ -252,7 +193,7 @@ async fn renditions_that_were_not_asked_for_before_are_made_from_the_json() {
 
 #[tokio::test]
 async fn a_job_that_was_done_once_is_finished_whatever_is_asked_today() {
-    let objects = Arc::new(Memory::default());
+    let objects = Arc::new(MemoryObjects::default());
     let store = store(&objects);
     assert_eq!(store.finished(&job()).await, Ok(None));
     store.write(&job(), &samples::jfk(), &Condition::Absent).await.unwrap();
@@ -263,9 +204,9 @@ async fn a_job_that_was_done_once_is_finished_whatever_is_asked_today() {
 #[tokio::test]
 async fn a_damaged_or_foreign_document_is_not_done() {
     for document in ["", "{\"version\":\"1.0\"", "{}", "[]", "{\"results\":{}}"] {
-        let objects = Arc::new(Memory::default());
+        let objects = Arc::new(MemoryObjects::default());
         let at = store(&objects).plan(&job()).json;
-        objects.put(&at, Bytes::from(document), "application/json", &Condition::Always).await.unwrap();
+        objects.place(&at, document.as_bytes());
         let open = Ok(Standing::Open(Condition::Unchanged("1".to_owned())));
         assert_eq!(look(&objects, &job(), &model(), &request()).await, open, "{document}");
     }
@@ -274,10 +215,12 @@ async fn a_damaged_or_foreign_document_is_not_done() {
 #[tokio::test]
 async fn a_role_that_may_not_read_does_the_work_and_an_outage_is_passed_on() {
     let refused = Fault::permanent(Code::AccessDenied, "access denied");
-    let objects = Arc::new(Memory { reading: Some(refused), ..Memory::default() });
+    let unreadable =
+        |fault: Fault| Arc::new(MemoryObjects::with(move |verb, _| (verb == Verb::Read).then(|| fault.clone())));
+    let objects = unreadable(refused);
     assert_eq!(look(&objects, &job(), &model(), &request()).await, Ok(Standing::Open(Condition::Always)));
 
     let outage = Fault::transient(Code::ServiceUnavailable, "slow down");
-    let objects = Arc::new(Memory { reading: Some(outage.clone()), ..Memory::default() });
+    let objects = unreadable(outage.clone());
     assert_eq!(look(&objects, &job(), &model(), &request()).await, Err(outage));
 }

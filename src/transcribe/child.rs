@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,8 +27,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(300);
 /// After its stdin has ended an engine that is well is gone within milliseconds.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A process whose stdout has ended is gone at once, or writes a core dump.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+/// A process whose stdout has ended is gone at once, or writes a core dump, which takes a slow machine seconds.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No line of a log is longer.
 const MAX_LINE_BYTES: u64 = 64 << 10;
@@ -124,7 +124,7 @@ impl Link for Child {
             Some(Err(e)) => Err(format!("it answers garbage: {e}")),
             // how, if the system says so at once
             None => Err(match timeout(STATUS_TIMEOUT, self.process.wait()).await {
-                Ok(Ok(status)) => format!("it ended ({status})"),
+                Ok(Ok(status)) => how_it_ended(status),
                 Ok(Err(_)) | Err(_) => "it ended".to_owned(),
             }),
         }
@@ -149,6 +149,16 @@ impl Link for Child {
         let _ = self.process.start_kill();
         self.process.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string())
     }
+}
+
+/// The status in words, with a cure where the signal alone tells it.
+fn how_it_ended(status: ExitStatus) -> String {
+    let cure = match status.signal().and_then(Signal::from_named_raw) {
+        Some(Signal::ILL) => ": it was built for another processor; use a portable build (GGML_NATIVE=OFF)",
+        Some(Signal::KILL) => ": the kernel had no memory for it, or somebody killed it",
+        _ => "",
+    };
+    format!("it ended ({status}){cure}")
 }
 
 async fn read_responses(stdout: ChildStdout, to: mpsc::Sender<io::Result<Response>>) {
@@ -186,7 +196,7 @@ async fn next_line(from: &mut (impl AsyncBufRead + Unpin)) -> Option<String> {
 /// The engine's own lines are JSON records; whisper.cpp's assertions are plain text.
 fn relay(line: &str) {
     let record: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-    let text = record.pointer("/fields/message").and_then(|m| m.as_str()).unwrap_or(line);
+    let text = record.get("message").and_then(|m| m.as_str()).unwrap_or(line);
     match record.get("level").and_then(|level| level.as_str()) {
         Some("TRACE" | "DEBUG" | "INFO") => tracing::debug!(target: "engine", "{text}"),
         Some("WARN") | None => tracing::warn!(target: "engine", "{text}"),
@@ -197,6 +207,13 @@ fn relay(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_for_another_processor_is_named_with_its_cure() {
+        let died = how_it_ended(ExitStatus::from_raw(Signal::ILL.as_raw()));
+        assert!(died.contains("SIGILL") && died.contains("GGML_NATIVE=OFF"), "{died}");
+        assert_eq!(how_it_ended(ExitStatus::from_raw(1 << 8)), "it ended (exit status: 1)");
+    }
 
     #[tokio::test]
     async fn what_is_no_text_or_never_ends_does_not_end_the_log() {

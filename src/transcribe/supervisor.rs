@@ -300,6 +300,10 @@ impl Supervisor {
             self.own.lanes.store(info.lanes.max(1) as u64, Ordering::Relaxed);
         }
         self.own.pid.store(link.pid().map_or(0, u64::from), Ordering::Relaxed);
+        // before anybody hears that it is ready, and asks how many there are
+        if !self.trust.is_lost() {
+            self.own.lanes.store(info.lanes.max(1) as u64, Ordering::Relaxed);
+        }
         tracing::info!(pid = link.pid(), load_ms = info.load_ms, lanes = info.lanes, backend = %info.backend,
             device = %info.device, memory_mib = info.memory_mib, driver = info.driver, "engine ready");
         self.tell(Ok(Some(info.clone())));

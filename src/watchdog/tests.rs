@@ -10,13 +10,48 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Attends in the background; what systemd was told, in order, STATUS left out.
 fn attended() -> (Progress, Drain, Arc<Mutex<Vec<String>>>) {
     let (progress, drain) = (Progress::default(), Drain::new(MINUTE, MINUTE / 2));
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let (log, theirs, stop) = (Arc::clone(&told), progress.clone(), drain.clone());
-    tokio::spawn(attend_with(theirs, Arc::default(), Health::default(), stop, move |states| {
-        let mut log = log.lock().expect("no test panics here");
-        log.extend(states.iter().map(ToString::to_string).filter(|state| !state.starts_with("STATUS")));
-    }));
+    let told = attended_with(&progress, &Arc::default(), &drain, |state| !state.starts_with("STATUS"));
     (progress, drain, told)
+}
+
+fn attended_with(
+    progress: &Progress,
+    counts: &Arc<Counts>,
+    drain: &Drain,
+    is_meant: fn(&str) -> bool,
+) -> Arc<Mutex<Vec<String>>> {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    tokio::spawn(attend_with(progress.clone(), counts.clone(), Health::default(), drain.clone(), move |states| {
+        let mut log = log.lock().expect("no test panics here");
+        log.extend(states.iter().map(ToString::to_string).filter(|state| is_meant(state)));
+    }));
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_true_a_moment_after_it_changed() {
+    let (progress, drain, counts) = (Progress::default(), Drain::new(MINUTE, MINUTE / 2), Arc::<Counts>::default());
+    let told = attended_with(&progress, &counts, &drain, |state| state.starts_with("STATUS"));
+    let last = || told.lock().expect("told").last().cloned().expect("a status");
+    let moment = || sleep(3 * SHORTEST_BEAT);
+    moment().await;
+    assert!(last().contains("starting"), "{}", last());
+    progress.turn();
+    moment().await;
+    // no turn of the loop from here on: it waits in a poll
+    counts.in_flight.add();
+    progress.at_work();
+    moment().await;
+    assert_eq!(last(), "STATUS=1 at work, 0 done, 0 failed");
+    drain.begin_gracefully(Reason::SpotInterruption);
+    moment().await;
+    assert!(last().contains("stopping") && last().contains("1 at work"), "{}", last());
+    counts.in_flight.sub();
+    counts.done.add();
+    progress.at_work();
+    moment().await;
+    assert!(last().ends_with("0 at work, 1 done, 0 failed"), "{}", last());
 }
 
 #[tokio::test(start_paused = true)]

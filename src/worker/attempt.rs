@@ -20,6 +20,7 @@ use crate::health::Health;
 use crate::lease::Lease;
 use crate::queue::{Message, Queue};
 use crate::settle::Settle;
+use crate::watchdog::Progress;
 
 /// What a handler gets to end after its lease was lost, before it is dropped: it writes nothing more, so all it has to
 /// do is let go of the engine.
@@ -34,6 +35,7 @@ pub(super) struct Attempts {
     groups: Arc<Groups>,
     settle: Settle,
     counts: Arc<Counts>,
+    progress: Progress,
     parking: Parking,
 }
 
@@ -45,6 +47,7 @@ impl Attempts {
         settings: Settings,
         drain: Drain,
         counts: Arc<Counts>,
+        progress: Progress,
     ) -> Self {
         let settle = Settle {
             queue: Arc::clone(&queue),
@@ -54,7 +57,8 @@ impl Attempts {
             counts: Arc::clone(&counts),
             unburied: Mutex::default(),
         };
-        Self { queue, handler, settings, drain, groups: Arc::default(), settle, counts, parking: Parking::default() }
+        let (groups, parking) = (Arc::default(), Parking::default());
+        Self { queue, handler, settings, drain, groups, settle, counts, progress, parking }
     }
 
     /// Where messages at work let go of their slots.
@@ -95,7 +99,7 @@ impl Attempts {
 
     /// Does one message, from lease to settlement.
     pub(super) async fn attempt(self: Arc<Self>, message: Message, asked_at: Instant) {
-        let _in_flight = InFlight::enter(&self.counts);
+        let _in_flight = InFlight::enter(&self.counts, &self.progress);
         self.held(message, asked_at, true).await;
     }
 
@@ -140,6 +144,7 @@ impl Attempts {
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at_ms,
             max_receive_count: traits.ok().and_then(|traits| traits.max_receive_count),
+            trace: message.trace.clone(),
         }
     }
 
@@ -176,18 +181,20 @@ fn span_of(message: &Message) -> Span {
     info_span!("message", message_id, receive_count, job_id = Empty)
 }
 
-/// Counts one message as at work until dropped.
-struct InFlight<'a>(&'a Counts);
+/// Counts one message as at work until dropped, and says so.
+struct InFlight<'a>(&'a Counts, &'a Progress);
 
 impl<'a> InFlight<'a> {
-    fn enter(counts: &'a Counts) -> Self {
+    fn enter(counts: &'a Counts, progress: &'a Progress) -> Self {
         counts.in_flight.add();
-        Self(counts)
+        progress.at_work();
+        Self(counts, progress)
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.sub();
+        self.1.at_work();
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use super::attempt::Attempts;
-use super::{Ended, RECEIVE_BACKOFF, Settings, drained, is_final};
+use super::{Ended, IdleEnd, RECEIVE_BACKOFF, Settings, drained, is_final};
 use crate::backoff::Backoff;
 use crate::drain::{Drain, Reason};
 use crate::fault::Fault;
@@ -31,6 +31,7 @@ pub(super) struct Receiver {
     settings: Settings,
     drain: Drain,
     progress: Progress,
+    idle_end: Option<Arc<dyn IdleEnd>>,
     at_work: JoinSet<()>,
     /// Messages received since the worker became suspect.
     probes: u32,
@@ -53,6 +54,7 @@ impl Receiver {
         settings: Settings,
         drain: Drain,
         progress: Progress,
+        idle_end: Option<Arc<dyn IdleEnd>>,
     ) -> Self {
         Self {
             attempts: Arc::new(attempts),
@@ -61,6 +63,7 @@ impl Receiver {
             settings,
             drain,
             progress,
+            idle_end,
             at_work: JoinSet::new(),
             probes: 0,
             probe_at: None,
@@ -111,8 +114,11 @@ impl Receiver {
                     }
                     let idle = self.at_work.is_empty().then(|| last_work.elapsed());
                     if self.settings.idle_after.zip(idle).is_some_and(|(limit, idle)| idle >= limit) {
-                        info!("idle: there was no work");
-                        return Ok(Ended::Idle);
+                        if self.may_end().await {
+                            info!("idle: there was no work");
+                            return Ok(Ended::Idle);
+                        }
+                        last_work = Instant::now();
                     }
                 }
                 Err(fault) if !received_before && is_final(&fault, begun, self.health.patience().refusal) => {
@@ -179,6 +185,14 @@ impl Receiver {
                 }
                 *steps_seen = steps;
             }
+        }
+    }
+
+    /// Whether an idle worker may end.
+    async fn may_end(&self) -> bool {
+        match &self.idle_end {
+            Some(idle_end) => idle_end.may_end().await,
+            None => true,
         }
     }
 

@@ -62,6 +62,7 @@ impl Rig {
             drain: drain.clone(),
             progress: progress.clone(),
             counts: Arc::clone(&counts),
+            idle_end: None,
         };
         Self { handler, health, drain, progress, counts, running: tokio::spawn(worker.run()) }
     }

@@ -26,6 +26,10 @@ run "an_instance_is_hardened_and_knows_its_settings" {
     error_message = "worker.env is written at the first boot"
   }
   assert {
+    condition     = jsondecode(yamldecode(base64decode(aws_launch_template.worker[0].user_data)).write_files[1].content).logs.logs_collected.files.collect_list[0].log_group_name == aws_cloudwatch_log_group.worker.name
+    error_message = "the agent sends the worker's lines to this hub's group"
+  }
+  assert {
     condition     = startswith(base64decode(aws_launch_template.worker[0].user_data), "#cloud-config\n")
     error_message = "as cloud-init wants it"
   }
@@ -129,6 +133,10 @@ run "instances_may_nothing_to_their_group_unless_told" {
     condition     = !strcontains(aws_iam_role_policy.worker.policy, "autoscaling:")
     error_message = "nothing"
   }
+  assert {
+    condition     = length([for name in keys(output.worker_env) : name if can(regex("GROUP|HOOK|SCALE_IN|IDLE", name))]) == 0
+    error_message = "nor are they set to do anything"
+  }
 }
 
 run "instances_may_what_is_told_to_their_own_group" {
@@ -141,6 +149,16 @@ run "instances_may_what_is_told_to_their_own_group" {
       "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/transcription-workers",
     ]]
     error_message = "these four, to this group"
+  }
+  assert {
+    condition = { for name, value in output.worker_env : name => value if can(regex("GROUP|HOOK|SCALE_IN|IDLE", name)) } == {
+      TRANSCRIPTION_SCALING_GROUP       = "transcription-workers"
+      TRANSCRIPTION_LIFECYCLE_HOOK      = "drain"
+      TRANSCRIPTION_SCALE_IN_PROTECTION = "on"
+      TRANSCRIPTION_IDLE_TERMINATES     = "on"
+      TRANSCRIPTION_IDLE_MINUTES        = "15"
+    }
+    error_message = "and are set to do it: ${jsonencode(output.worker_env)}"
   }
 }
 

@@ -39,8 +39,8 @@ run "ours_are_named_in_the_list" {
     error_message = "dashboard"
   }
   assert {
-    condition     = length(local.metric) == 30
-    error_message = "the list has 30: ${length(local.metric)}"
+    condition     = length(local.metric) == 33
+    error_message = "the list has 33: ${length(local.metric)}"
   }
 }
 

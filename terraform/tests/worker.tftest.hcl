@@ -32,7 +32,9 @@ run "outputs_are_worker_env" {
       TRANSCRIPTION_ALLOW_INPUT_BUCKETS=transcription-uploads-123456789012-eu-central-1
       TRANSCRIPTION_ALLOW_OUTPUT_PREFIXES=s3://transcription-transcripts-123456789012-eu-central-1/transcripts/
       TRANSCRIPTION_DRAIN_SECS=90
+      TRANSCRIPTION_EMF=stdout
       TRANSCRIPTION_EVENT_BUS=transcription
+      TRANSCRIPTION_FLEET=transcription
       TRANSCRIPTION_MODEL=large-v3-turbo
       TRANSCRIPTION_OUTPUT_BUCKET=transcription-transcripts-123456789012-eu-central-1
       TRANSCRIPTION_OUTPUT_PREFIX=transcripts/

@@ -194,12 +194,14 @@ async fn an_event_reaches_the_queue_behind_a_rule() {
         transcript_metadata: None,
         error: None,
         completed_at: "2026-01-05T12:00:00Z".to_owned(),
+        metadata: Some(serde_json::json!({"course": 7})),
+        tags: None,
     };
     let missing = EventBridge::new(client.clone(), "no-hub").check().await;
     assert!(matches!(&missing, Err(Fault::Permanent(p)) if p.code == Code::ObjectNotFound), "{missing:?}");
     let hub = EventBridge::new(client, "hub");
     assert_eq!(hub.check().await, Ok(None));
-    hub.publish(&event).await.unwrap();
+    hub.publish(&event.clone().into(), None).await.unwrap();
 
     let waiting = SqsQueue::new(aws_sdk_sqs::Client::new(&config), url, Duration::from_secs(20));
     let taken = waiting.receive(1, VISIBILITY).await.unwrap();

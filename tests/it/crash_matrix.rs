@@ -152,6 +152,8 @@ impl Killing {
         let mut command = self.rig.worker_at(endpoint);
         command
             .env("TRANSCRIPTION_VISIBILITY_SECS", "30")
+            // the event that is meant is the end's
+            .env("TRANSCRIPTION_STARTED_EVENTS", "off")
             .env("TRANSCRIPTION_CHECKPOINT_SECS", "1")
             .env("TRANSCRIPTION_FORMATS", "json,txt,srt,vtt,amazon")
             // so that every rendition can be made again from the JSON, and compared

@@ -4,7 +4,7 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, speech};
+use crate::rig::{Rig, speech, wait_until};
 use crate::running::Running;
 
 /// Standard output of `dlq`, which must succeed.
@@ -88,4 +88,73 @@ async fn a_fifo_letter_goes_back_to_its_group() {
     send(&rig.dead, "2").await.unwrap();
     dlq(&rig, &["redrive", "--all"]).await;
     assert_eq!(rig.counts().await, (1, 0), "the same body minutes later is not dropped as a duplicate");
+}
+
+/// A queue that hears a topic; the topic's ARN.
+async fn on_call(rig: &Rig) -> (String, String) {
+    let config = crate::server::config_of(&rig.account);
+    let sns = aws_sdk_sns::Client::new(&config);
+    let topic = sns.create_topic().name("on-call").send().await.unwrap().topic_arn.unwrap();
+    let queue = rig.sqs.create_queue().queue_name("on-call").send().await.unwrap().queue_url.unwrap();
+    let arn = format!("arn:aws:sqs:us-east-1:{}:on-call", rig.account);
+    sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    (topic, queue)
+}
+
+#[tokio::test]
+async fn letters_are_sent_again_where_that_may_help_and_kept_and_told_where_not() {
+    let rig = Rig::new().await;
+    let (topic, queue) = on_call(&rig).await;
+    let archive = format!("s3://{}/dead", rig.output_bucket());
+    let letter = async |body: Value, attributes: &[(&str, &str)]| {
+        let mut message = rig.sqs.send_message().queue_url(&rig.dead).message_body(body.to_string());
+        for (name, value) in attributes {
+            let value = aws_sdk_sqs::types::MessageAttributeValue::builder().data_type("String").string_value(*value);
+            message = message.message_attributes(*name, value.build().unwrap());
+        }
+        message.send().await.unwrap();
+    };
+    let completed = json!({"id": "e1", "source": "custom.transcription-service", "detail-type": "Transcription Completed",
+        "detail": {"jobId": "told", "status": "completed"}});
+    let mut unlucky = completed.clone();
+    (unlucky["failureReason"], unlucky["detail"]["jobId"]) = (json!("Lambda throttled"), json!("throttled"));
+    letter(rig.job("tired", "talk.mp3"), &[]).await;
+    letter(rig.job("broken", "talk.mp3"), &[("ErrorCode", "CORRUPT_AUDIO"), ("ErrorMessage", "no audio")]).await;
+    letter(rig.job("fatal", "talk.mp3"), &[("ErrorCode", "WORKER_CRASHED"), ("ErrorMessage", "2 workers died")]).await;
+    letter(completed, &[("TARGET_ARN", "arn:aws:sqs:r:1:index"), ("ERROR_CODE", "NO_PERMISSIONS")]).await;
+    letter(unlucky, &[]).await;
+
+    let process = ["process", "--archive", &archive, "--alert-topic", &topic, "--tries", "1"];
+    let planned = dlq(&rig, &[&process[..], &["--dry-run"]].concat()).await;
+    assert_eq!((planned.lines().count(), listed(&rig).await.len()), (5, 5), "{planned}");
+    assert_eq!(planned.matches("would republish (try 1)").count(), 2, "{planned}");
+    let said = dlq(&rig, &process).await;
+    assert_eq!(
+        (said.matches("republished").count(), said.matches("archived").count(), said.matches("alerted").count()),
+        (2, 3, 2),
+        "{said}"
+    );
+    assert!(listed(&rig).await.is_empty());
+    let again = rig.receive(&rig.jobs, 5).await.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&again).unwrap(), rig.job("tired", "talk.mp3"));
+    assert_eq!(rig.take(&rig.done).await.map(|event| event.contains("throttled")), Some(true), "on the bus again");
+    let mut told = vec![rig.take(&queue).await.unwrap(), rig.take(&queue).await.unwrap()];
+    told.sort_by_key(|text| text.contains("NO_PERMISSIONS"));
+    assert!(
+        told[0].contains("WORKER_CRASHED") && told[0].contains("fatal") && told[1].contains("NO_PERMISSIONS"),
+        "{told:?}"
+    );
+
+    let keys = rig.s3.list_objects_v2().bucket(rig.output_bucket()).prefix("dead/failed-events/").send().await.unwrap();
+    let keys: Vec<String> = keys.contents().iter().filter_map(|object| object.key().map(str::to_owned)).collect();
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    let broken = keys.iter().find(|key| key.contains("/Job/broken-")).unwrap();
+    let kept: Value = serde_json::from_slice(&rig.object(broken).await.unwrap()).unwrap();
+    assert_eq!((&kept["originalEvent"], &kept["failureReason"]), (&rig.job("broken", "talk.mp3"), &json!("no audio")));
+
+    // what comes back after its tries is kept, and told
+    letter(rig.job("tired", "talk.mp3"), &[]).await;
+    wait_until("it is there", async || !listed(&rig).await.is_empty()).await;
+    let said = dlq(&rig, &process).await;
+    assert!(said.contains("archived tired RETRIES_EXHAUSTED") && said.contains("alerted"), "{said}");
 }

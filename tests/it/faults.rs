@@ -77,8 +77,8 @@ async fn audio_that_may_not_be_read_is_reported_as_access_denied() {
 
 #[tokio::test]
 async fn an_event_that_could_not_be_published_is_published_later_within_the_same_receive() {
-    // more than the SDK's own tries
-    let away = json!([{"service": "events", "operation": "PutEvents", "times": 5,
+    // more than the SDK's own tries, of the start's event and of the end's
+    let away = json!([{"service": "events", "operation": "PutEvents", "times": 9,
         "error": {"code": "InternalException", "status": 500}}]);
     let (rig, _proxy, worker) = job_under(away).await;
     assert_completed(&rig).await;

@@ -13,7 +13,7 @@ use crate::rig::{Rig, long_speech, scripted_engine, speech, wait_until};
 use crate::running::{Running, is_gone, send_signal};
 
 pub const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
-const LIFECYCLE_STATE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
+pub const LIFECYCLE_STATE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
 
 /// A rig in whose queue one job waits: ten minutes of audio, which no machine has done before the tests interrupt it.

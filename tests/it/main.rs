@@ -6,6 +6,7 @@ mod s3;
 // the real binary, end to end
 mod dlq;
 mod e2e;
+mod news;
 mod no_speech;
 // the real binary, when things go wrong: damaged files and messages, AWS or the network failing, the worker stopped or
 // killed
@@ -14,11 +15,13 @@ mod crash_matrix;
 mod engine;
 mod fairness;
 mod faults;
+mod group;
 mod interruptions;
 mod many_jobs;
 mod network;
 mod poison;
 mod resume;
+mod status;
 mod storm;
 mod words;
 // what the others stand on

@@ -33,6 +33,8 @@ fn worker(rig: &Rig, wire: &Wire) -> Command {
     command
         .env("TRANSCRIPTION_ENGINE_COMMAND", scripted_engine())
         .env("TRANSCRIPTION_VISIBILITY_SECS", "30")
+        // the event that is meant is the end's
+        .env("TRANSCRIPTION_STARTED_EVENTS", "off")
         .env("RUST_LOG", "transcription_worker=debug");
     command
 }

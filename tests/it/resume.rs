@@ -48,8 +48,7 @@ fn worker(rig: &Rig) -> Command {
 /// A number of a log line in JSON.
 pub fn number(line: &str, field: &str) -> f64 {
     let line: Value = serde_json::from_str(line).unwrap();
-    let fields = line.get("fields").unwrap_or(&line);
-    fields[field].as_f64().unwrap_or_else(|| panic!("no {field} in {line:#}"))
+    line[field].as_f64().unwrap_or_else(|| panic!("no {field} in {line:#}"))
 }
 
 /// Sends SIGTERM, waits for the end; the windows it has inferred.

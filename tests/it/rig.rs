@@ -63,7 +63,8 @@ impl Rig {
         rig
     }
 
-    async fn rule(&self, rule: &str, pattern: &Value, queue: &str) {
+    /// Events of this pattern go to a queue.
+    pub async fn rule(&self, rule: &str, pattern: &Value, queue: &str) {
         self.events
             .put_rule()
             .name(rule)
@@ -122,6 +123,13 @@ impl Rig {
         envelope["detail"].clone()
     }
 
+    /// A queue that hears all that the worker publishes.
+    pub async fn hears_all(&self) -> String {
+        let all = create_queue(&self.sqs, "news", &[]).await;
+        self.rule("news", &json!({"source": ["custom.transcription-service"]}), "news").await;
+        all
+    }
+
     /// Whether an event waits right now.
     pub async fn no_event(&self) -> bool {
         self.receive(&self.done, 1).await.is_none()
@@ -144,7 +152,8 @@ impl Rig {
         (message.body().unwrap().to_owned(), code)
     }
 
-    async fn take(&self, queue: &str) -> Option<String> {
+    /// Takes the next message of a queue, waited for.
+    pub async fn take(&self, queue: &str) -> Option<String> {
         timeout(PATIENCE, async {
             loop {
                 if let Some(body) = self.receive(queue, 20).await {
@@ -288,7 +297,12 @@ pub fn wav(samples: &[i16]) -> Vec<u8> {
 
 /// Fails unless `value` is valid against a schema of `schemas/`.
 pub fn assert_valid(schema: &str, value: &Value) {
-    let text = std::fs::read_to_string(repository().join("schemas").join(schema)).unwrap();
+    assert_matches_file(&format!("schemas/{schema}"), value);
+}
+
+/// Fails unless `value` is valid against the schema in a file of the repository.
+pub fn assert_matches_file(schema: &str, value: &Value) {
+    let text = std::fs::read_to_string(repository().join(schema)).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
     let errors: Vec<String> = validator.iter_errors(value).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "not valid against {schema}: {errors:?}\n{value:#}");

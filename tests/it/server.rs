@@ -70,7 +70,12 @@ fn aws() -> &'static Server {
 pub fn account() -> (SdkConfig, String) {
     static ACCOUNTS: AtomicU64 = AtomicU64::new(100_000_000_000);
     let account = ACCOUNTS.fetch_add(1, Ordering::Relaxed).to_string();
-    (config_for_endpoint(&aws().endpoint, &account).unwrap(), account)
+    (config_of(&account), account)
+}
+
+/// How clients of an account talk to the server.
+pub fn config_of(account: &str) -> SdkConfig {
+    config_for_endpoint(&aws().endpoint, account).unwrap()
 }
 
 fn faulty_aws() -> &'static Server {

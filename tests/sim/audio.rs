@@ -1,5 +1,6 @@
 //! Audio of this world: an object whose content is a script, and whose windows are numbers.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use transcription_worker::audio::recording::{Decoded, Decoding, OnStep, Recording};
+use transcription_worker::audio::recording::{Decoded, Decoding, OnStep, Recording, StatedSecs};
 use transcription_worker::audio::{AudioOptions, AudioReport, SAMPLE_RATE_HZ, Span, Window};
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::Fetch;
@@ -56,6 +57,10 @@ struct Tape {
 }
 
 impl Recording for Tape {
+    fn stated_secs(&self, _: &str) -> StatedSecs {
+        Box::pin(ready(Some(f64::from(self.script.windows * WINDOW_SECS))))
+    }
+
     fn decode(self: Box<Self>, name: String, _: AudioOptions, to: mpsc::Sender<Window>, on_step: OnStep) -> Decoding {
         let Self { script, wire } = *self;
         Box::pin(async move {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use transcription_worker::fault::Fault;
 use transcription_worker::objects::Location;
-use transcription_worker::publish::{Publish, Status, TranscriptionCompleted};
+use transcription_worker::publish::{Event, Publish, Status, TranscriptionCompleted};
 
 #[derive(Default)]
 pub struct MemoryBus {
@@ -33,8 +33,11 @@ impl Publish for MemoryBus {
         Ok(None)
     }
 
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
-        self.events.lock().unwrap().push(event.clone());
+    /// Only ends count: the news of jobs under way are nobody's due.
+    async fn publish(&self, event: &Event, _: Option<&str>) -> Result<(), Fault> {
+        if let Event::Completed(event) = event {
+            self.events.lock().unwrap().push((**event).clone());
+        }
         Ok(())
     }
 }

@@ -9,13 +9,16 @@ use transcription_worker::app::places::Places;
 use transcription_worker::app::proof;
 use transcription_worker::audio::AudioOptions;
 use transcription_worker::backoff::Backoff;
+use transcription_worker::board::Board;
 use transcription_worker::config::PlacesConfig;
 use transcription_worker::counts::Counts;
 use transcription_worker::drain::{Drain, Reason};
 use transcription_worker::health::Health;
 use transcription_worker::job::allow::AllowList;
 use transcription_worker::job::{Channels, Task};
+use transcription_worker::metrics::Metrics;
 use transcription_worker::model::Model;
+use transcription_worker::pipeline::news::News;
 use transcription_worker::pipeline::poison::PoisonGuard;
 use transcription_worker::pipeline::{Defaults, Pipeline};
 use transcription_worker::store::Store;
@@ -151,6 +154,9 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         checkpoint_every: plan.checkpoint_every,
         object_grace: OBJECT_GRACE,
         allow: AllowList::default(),
+        news: News { started: true, every_percent: 25 },
+        board: Board::default(),
+        metrics: Metrics::default(),
         poison: PoisonGuard::new(wire.clone(), wire.life.clone(), true),
         worker: WorkerRef { version: "1".to_owned(), instance: wire.life.clone() },
         health: health.clone(),
@@ -160,7 +166,8 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
     let settings =
         worker::Settings { slots: plan.slots, visibility: plan.visibility, backoff: BACKOFF, idle_after: None };
     let handler = pipeline.clone();
-    let ended = Worker { queue: wire.clone(), handler, health, settings, drain, progress, counts }.run().await;
+    let ended =
+        Worker { queue: wire.clone(), handler, health, settings, drain, progress, counts, idle_end: None }.run().await;
     pipeline.poison.end(LAST_WORDS).await;
     transcriber.end().await;
     match ended {

@@ -134,6 +134,7 @@ impl MemoryQueue {
             receive_count: 0,
             sent_at_ms: self.rules.clock.as_ref().map_or(0, |clock| clock.now().as_millisecond()),
             group: group.map(Into::into),
+            trace: None,
         };
         let id = message.id.clone();
         let expires_at = now + self.rules.retention;

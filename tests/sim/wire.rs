@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 use transcription_worker::fault::{Fault, Problem};
 use transcription_worker::objects::{Body, Condition, Found, Location, ObjectInfo, Objects};
-use transcription_worker::publish::{Publish, TranscriptionCompleted};
+use transcription_worker::publish::{Event, Publish};
 use transcription_worker::queue::{Message, Queue, QueueTraits};
 
 use crate::plan::Machine;
@@ -321,15 +321,21 @@ impl Publish for Wire {
         self.call(Service::Bus, Kind::Looks, "describe the bus".to_owned(), effect).await
     }
 
-    async fn publish(&self, event: &TranscriptionCompleted) -> Result<(), Fault> {
-        let what = format!("publish {} {:?} {:?}", event.job_id, event.status, event.error.as_ref().map(|e| e.code));
-        if let Some(job) = self.world.jobs.of_id(&event.job_id) {
+    async fn publish(&self, event: &Event, _: Option<&str>) -> Result<(), Fault> {
+        let what = match event {
+            Event::Completed(end) => {
+                format!("publish {} {:?} {:?}", end.job_id, end.status, end.error.as_ref().map(|e| e.code))
+            }
+            Event::Progress(progress) => format!("publish {} {} %", progress.job_id, progress.percent),
+            Event::Started(started) => format!("publish {} started", started.job_id),
+        };
+        if let Some(job) = self.world.jobs.of_id(event.job_id()) {
             self.world.ledger.acts(self, job, &what);
         }
         let sent = event.clone();
         let effect = move |world: Arc<World>| {
             let event = sent.clone();
-            async move { world.bus.publish(&event).await }
+            async move { world.bus.publish(&event, None).await }
         };
         self.call(Service::Bus, Kind::Changes, what, effect).await
     }

@@ -4,11 +4,13 @@ flow.py WORKER MODELS OUTPUTS.json [s3]: the AWS SDK's variables name the stand-
 in which S3 announces uploads itself.
 """
 import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
+import wave
 
 import boto3
 import jsonschema
@@ -19,6 +21,7 @@ with open(sys.argv[3], encoding="utf-8") as file:
 HUB = OUTPUTS["hub"]
 UPLOADS, TRANSCRIPTS = HUB["buckets"]["uploads"][0], HUB["buckets"]["transcripts"]
 TALK = ("u7/f7/talk.flac", "0b8f3c52-7f0e-4f8a-8a6e-1f2d3c4b5a69")
+LONG = ("u7/f9/long.wav", "5d1c2d3e-4f50-4a61-8b72-9c83ad94be07")
 BROKEN = ("u7/f8/broken.flac", "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05")
 PATIENCE = float(os.environ.get("PATIENCE", "120"))
 
@@ -80,7 +83,8 @@ def worker_environment():
         explained = file.read()
     strange = [name for name in settings if f"`{name}`" not in explained]
     assert not strange, f"README.md knows no setting {strange}"
-    return {**ours, **settings, "TRANSCRIPTION_MODELS_DIR": MODELS}
+    # a port of its own, for other stacks may be tested beside this one
+    return {**ours, **settings, "TRANSCRIPTION_MODELS_DIR": MODELS, "TRANSCRIPTION_HTTP": "127.0.0.1:0"}
 
 
 def upload_to_index(index, announced=None):
@@ -154,13 +158,85 @@ def alarm_reaches_topic():
     step("a dead job raises the alarm, and the topic delivers it")
 
 
+def bridged(line):
+    """What CloudWatch makes of a line in its metric format, which the stand-in does not look for in log groups."""
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        data = [
+            {
+                "MetricName": metric["Name"],
+                "Unit": metric["Unit"],
+                "Dimensions": [{"Name": name, "Value": line[name]} for name in dimensions],
+                **({"Values": line[metric["Name"]]} if isinstance(line[metric["Name"]], list) else {"Value": line[metric["Name"]]}),
+            }
+            for dimensions in directive["Dimensions"]
+            for metric in directive["Metrics"]
+        ]
+        cloudwatch.put_metric_data(Namespace=directive["Namespace"], MetricData=data)
+
+
+def lost_lease_raises_alarm(environment):
+    """A job's message is taken from under a worker: its metrics, as it writes them, make the alarm tell."""
+    long = io.BytesIO()
+    with wave.open("tests/audio/speech.wav", "rb") as clip, wave.open(long, "wb") as audio:
+        audio.setparams(clip.getparams())
+        audio.writeframes(clip.readframes(clip.getnframes()) * 200)
+    s3.put_object(Bucket=UPLOADS, Key=LONG[0], Body=long.getvalue())
+    heard = listen(HUB["alarm_topic_arn"], "lost-leases-heard")
+    with at_work({**environment, "TRANSCRIPTION_VISIBILITY_SECS": "30", "TRANSCRIPTION_LANES": "1"}, "metrics") as log:
+        announce(LONG)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and not in_flight():
+            time.sleep(0.2)
+        sqs.purge_queue(QueueUrl=HUB["queues"]["jobs"]["url"])
+        while time.monotonic() < until and not log_lines(log, "the lease was lost"):
+            time.sleep(0.2)
+    lines = [json.loads(line) for line in log_lines(log, '"_aws"')]
+    assert lines, "the worker wrote no metrics"
+    assert {line["Fleet"] for line in lines} == {HUB["dashboard"]}, "the fleet that alarms and dashboard look at"
+    for line in lines:
+        bridged(line)
+    wanted = (f"{HUB['dashboard']}-lost-leases", "ALARM")
+    while (alarm := told(heard)) and (alarm["AlarmName"], alarm["NewStateValue"]) != wanted:
+        pass
+    step("a lost lease is in the worker's metrics, raises the alarm, and the topic delivers it")
+
+
+def dead_letter_is_processed(environment):
+    """By the command that the stack names for a timer."""
+    heard = listen(HUB["alarm_topic_arn"], "dead-letters-heard")
+    reason = {name: {"DataType": "String", "StringValue": value} for name, value in (("ErrorCode", "WORKER_CRASHED"), ("ErrorMessage", "2 workers died"))}
+    body = json.dumps({"job_id": "fatal", "s3_input_path": f"s3://{UPLOADS}/{TALK[0]}"})
+    sqs.send_message(QueueUrl=HUB["queues"]["dead"]["url"], MessageBody=body, MessageAttributes=reason)
+    command = HUB["process_commands"]["dead"].split(" ")
+    done = subprocess.run([WORKER, *command[1:]], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "archived fatal WORKER_CRASHED" in done.stdout, done.stdout + done.stderr
+    message = receive(heard)
+    assert message and "WORKER_CRASHED" in message["Body"], message
+    # the replay's broken file is kept there too
+    kept = [found["Key"] for found in s3.list_objects_v2(Bucket=TRANSCRIPTS, Prefix="dead-letters/failed-events/")["Contents"]]
+    (key,) = (key for key in kept if "/Job/fatal-" in key)
+    assert json.loads(s3.get_object(Bucket=TRANSCRIPTS, Key=key)["Body"].read())["originalEvent"] == json.loads(body)
+    step("a dead letter is kept and told by the command of the outputs")
+
+
+def in_flight():
+    names = ["ApproximateNumberOfMessagesNotVisible"]
+    return int(sqs.get_queue_attributes(QueueUrl=HUB["queues"]["jobs"]["url"], AttributeNames=names)["Attributes"][names[0]])
+
+
+def log_lines(log, text):
+    with open(log, encoding="utf-8") as file:
+        return [line for line in file if text in line]
+
+
 @contextlib.contextmanager
-def at_work(environment):
-    """The worker, until the end of the block; then it drains."""
-    with open("target/test-stack-worker.log", "w", encoding="utf-8") as log:
+def at_work(environment, name="worker"):
+    """The worker, until the end of the block; then it drains. Its log is the answer."""
+    path = f"target/test-stack-{name}.log"
+    with open(path, "w", encoding="utf-8") as log:
         worker = subprocess.Popen([WORKER, "run"], env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            yield
+            yield path
             worker.terminate()
             assert worker.wait(60) == 0, "the worker did not drain"
         finally:
@@ -183,6 +259,8 @@ def main():
         stranger_is_not_heard(index)
         replay(index, first)
         alarm_reaches_topic()
+    dead_letter_is_processed(environment)
+    lost_lease_raises_alarm(environment)
     for name in ("jobs", "undelivered"):
         assert receive(HUB["queues"][name]["url"], 2) is None, f"something is left in {name}"
     step("nothing is left in the job queue, nothing was undelivered")

@@ -59,4 +59,17 @@ agree(
     [COMPLETED, FAILED, PARTIAL],
     lambda detail: {"source": "custom.transcription-service", "detail-type": "Transcription Completed", "detail": detail},
 )
+STARTED = {
+    **{name: COMMON[name] for name in ("version", "userId", "fileId", "jobId", "sourceAudio")},
+    "model": "tiny.en", "attempt": 1, "startedAt": "2026-01-05T12:00:00.123Z", "metadata": {"course": 7}, "tags": ["a"],
+}
+PROGRESS = {
+    **{name: COMMON[name] for name in ("version", "userId", "fileId", "jobId", "sourceAudio")},
+    "percent": 40, "processed": 240.0, "duration": 600.0, "attempt": 1, "updatedAt": "2026-01-05T12:00:00.123Z",
+}
+for name, sample in (("Started", STARTED), ("Progress", PROGRESS)):
+    agree(
+        f"schemas/event-transcription-{name.lower()}.json", f"terraform/schemas/custom.transcription-service@Transcription{name}.json", [sample],
+        lambda detail, name=name: {"source": "custom.transcription-service", "detail-type": f"Transcription {name}", "detail": detail},
+    )
 agree("schemas/message-audio-uploaded.json", "terraform/schemas/custom.frontend@AudioUploaded.json", [UPLOADED], lambda event: event)

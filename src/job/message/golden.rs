@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
-use crate::job::{Channels, Format, JobOptions, Task};
+use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
 const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
 const JOB: &str = "0c9f7a52-6c1e-4d0f-9a55-3d2b1e0f4a77";
@@ -23,6 +23,7 @@ fn job(id: &str, user_id: &str, file_id: &str, bucket: &str, key: &str) -> Job {
         output: None,
         place_is_named: false,
         options: JobOptions::default(),
+        echo: Echo::default(),
     }
 }
 
@@ -72,7 +73,10 @@ fn every_option_of_a_job_arrives_cleaned() {
 fn audio_uploaded_is_a_job_whatever_its_source_and_its_key_is_literal() {
     let source = Location::new("uploads", "in/Ω ünïcode %3A+.m4a");
     let id = ids::job_id(&source, FILE);
-    assert_eq!(jobs(golden!("audio_uploaded")), [named(job(&id, "auth0|ann", FILE, "uploads", &source.key))]);
+    let metadata = serde_json::json!({"duration": 12.5, "format": "m4a", "size": 4711});
+    let expected = named(job(&id, "auth0|ann", FILE, "uploads", &source.key));
+    let expected = Job { echo: Echo { metadata: Some(metadata), tags: None }, ..expected };
+    assert_eq!(jobs(golden!("audio_uploaded")), [expected]);
 }
 
 #[test]

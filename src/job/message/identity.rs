@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{location, unwrapped};
-use crate::job::{Job, ids};
+use crate::job::{Echo, Job, ids};
 use crate::objects::Location;
 
 /// The ids an event needs.
@@ -17,6 +17,8 @@ pub struct Identity {
     pub file_id: String,
     /// The audio; both parts empty when it cannot be known.
     pub source: Location,
+    /// What the producer wants back.
+    pub echo: Echo,
 }
 
 impl From<&Job> for Identity {
@@ -26,6 +28,7 @@ impl From<&Job> for Identity {
             user_id: job.user_id.clone(),
             file_id: job.file_id.clone(),
             source: job.source.clone(),
+            echo: job.echo.clone(),
         }
     }
 }
@@ -47,7 +50,13 @@ pub fn identify(body: &str, message_id: &str) -> Identity {
         }),
         job_id,
         source: source.unwrap_or_else(|| Location::new("", "")),
+        echo: Echo::of(member(&value, "metadata"), member(&value, "tags")),
     }
+}
+
+/// A member of a plain job, or of an EventBridge event's detail.
+fn member(value: &Value, name: &str) -> Option<Value> {
+    value.get("detail").unwrap_or(value).get(name).cloned()
 }
 
 /// The first clean id among the paths.

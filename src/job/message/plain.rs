@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
-use crate::job::{Channels, Format, Job, JobOptions, Task, ids, language};
+use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
 
 /// Characters; Whisper keeps 224 tokens of a prompt, which are fewer.
@@ -73,6 +73,10 @@ pub struct PlainJob {
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
     pub estimated_duration_seconds: Option<Value>,
+    /// Given back in every event about the job, as it is: any JSON, up to 16 KiB.
+    pub metadata: Option<Value>,
+    /// Given back in every event about the job, as it is: any JSON, up to 16 KiB.
+    pub tags: Option<Value>,
     /// Accepted for the older worker's producers; not used: the queue counts deliveries.
     pub retry_count: Option<Value>,
     /// Accepted for the older worker's producers; not used: the queue knows when it was sent.
@@ -96,8 +100,9 @@ impl PlainJob {
         let id = job_id.unwrap_or_else(|| ids::job_id(&source, file_id.as_deref().unwrap_or_default()));
         let place_is_named = file_id.is_some() || output.is_some();
         let (user_id, file_id) = owners(clean("user_id", &self.user_id)?, file_id, &source);
+        let echo = Echo::of(self.metadata.clone(), self.tags.clone());
         let options = self.options()?;
-        Ok(Job { id, user_id, file_id, source, output, place_is_named, options })
+        Ok(Job { id, user_id, file_id, source, output, place_is_named, options, echo })
     }
 
     fn options(self) -> Result<JobOptions, Fault> {
@@ -122,7 +127,7 @@ impl PlainJob {
 
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
-    let Job { id, user_id, file_id, source, output, place_is_named, options } = job;
+    let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
     let JobOptions { language, task, model, prompt, formats, word_timestamps, channels } = options;
     let mut body = json!({
         "job_id": id,
@@ -138,6 +143,8 @@ pub fn single(job: &Job) -> String {
         "formats": formats,
         "word_timestamps": word_timestamps,
         "channels": channels,
+        "metadata": echo.metadata,
+        "tags": echo.tags,
     });
     if let Value::Object(fields) = &mut body {
         fields.retain(|_, value| !value.is_null());

@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::job::Echo;
 
 fn refusal(body: &str) -> String {
     match read(body) {
@@ -239,4 +240,28 @@ fn a_bad_message_is_about_what_can_be_salvaged_of_it() {
     assert_eq!(nothing.source, Location::new("", ""));
     assert_eq!(nothing, identify("no json", "m1"));
     assert_ne!(nothing.file_id, identify("no json", "m2").file_id);
+}
+
+#[test]
+fn what_a_producer_wants_back_is_kept_as_it_is_also_of_a_message_that_cannot_be_read() {
+    let (metadata, tags) = (json!({"course": 7}), json!(["a"]));
+    let plain = json!({"s3_input_path": "s3://b/k", "metadata": metadata, "tags": tags});
+    let event = json!({"detail-type": "Audio Uploaded", "detail":
+        {"s3Location": {"bucket": "b", "key": "k"}, "metadata": metadata, "tags": tags}});
+    for body in [&plain, &event] {
+        let echo = only_job(body).echo;
+        assert_eq!((echo.metadata.as_ref(), echo.tags.as_ref()), (Some(&metadata), Some(&tags)));
+        let mut unreadable = body.clone();
+        unreadable["s3_input_path"] = json!(5);
+        unreadable["detail"]["s3Location"] = json!(5);
+        if body == &plain {
+            unreadable.as_object_mut().unwrap().remove("detail");
+        }
+        assert!(read(&unreadable.to_string()).is_err());
+        assert_eq!(identify(&unreadable.to_string(), "m").echo, echo);
+    }
+    let job = only_job(&plain);
+    assert_eq!(only_job(&serde_json::from_str(&single(&job)).unwrap()).echo, job.echo, "a dead letter asks for it too");
+    let large = json!({"s3_input_path": "s3://b/k", "metadata": "x".repeat(Echo::MAX_BYTES), "tags": null});
+    assert_eq!(only_job(&large).echo, Echo::default());
 }

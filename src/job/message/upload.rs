@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::plain::Id;
 use super::{Intake, Refused, bad, location, owners, shown, typed};
 use crate::fault::Fault;
-use crate::job::{Job, JobOptions, ids};
+use crate::job::{Echo, Job, JobOptions, ids};
 use crate::objects::Location;
 
 /// Names that cannot be audio: a bucket that holds uploads and transcripts announces our own renditions too.
@@ -39,8 +39,11 @@ pub struct AudioUploaded {
     pub file_id: Option<Id>,
     /// Where it lies.
     pub s3_location: S3Location,
-    /// What the producer knows of it (`duration`, `format`, `size` …); not used.
+    /// What the producer knows of it (`duration`, `format`, `size` …). Given back in every event about the job, as it is:
+    /// any JSON, up to 16 KiB.
     pub metadata: Option<Value>,
+    /// Given back likewise.
+    pub tags: Option<Value>,
 }
 
 /// A bucket and a key, not URL-encoded.
@@ -146,7 +149,8 @@ impl AudioUploadedEvent {
         let user_id = detail.user_id.map(|id| id.clean("detail.userId")).transpose()?;
         let file_id = detail.file_id.map(|id| id.clean("detail.fileId")).transpose()?;
         let content = file_id.clone().unwrap_or_default();
-        Ok(job(source, &content, user_id, file_id).into())
+        let echo = Echo::of(detail.metadata, detail.tags);
+        Ok(Job { echo, ..job(source, &content, user_id, file_id) }.into())
     }
 }
 
@@ -247,5 +251,6 @@ fn job(source: Location, content: &str, user_id: Option<String>, file_id: Option
     let id = ids::job_id(&source, content);
     let place_is_named = file_id.is_some();
     let (user_id, file_id) = owners(user_id, file_id, &source);
-    Job { id, user_id, file_id, source, output: None, place_is_named, options: JobOptions::default() }
+    let (options, echo) = (JobOptions::default(), Echo::default());
+    Job { id, user_id, file_id, source, output: None, place_is_named, options, echo }
 }

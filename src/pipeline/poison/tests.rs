@@ -4,6 +4,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::objects::folder::FolderObjects;
+use crate::objects::memory::{MemoryObjects, Verb};
 
 struct World {
     guard: Arc<PoisonGuard>,
@@ -23,7 +24,14 @@ fn at() -> Location {
 }
 
 fn delivery(receive_count: u32) -> Delivery {
-    Delivery { message_id: "m1".into(), body: String::new(), receive_count, sent_at_ms: 0, max_receive_count: Some(3) }
+    Delivery {
+        message_id: "m1".into(),
+        body: String::new(),
+        receive_count,
+        sent_at_ms: 0,
+        max_receive_count: Some(3),
+        trace: None,
+    }
 }
 
 impl World {
@@ -98,6 +106,56 @@ async fn two_deaths_are_enough_at_the_last_receive_or_the_queue_would_drop_the_j
     assert_eq!(world.guard.deaths(&at(), &at_receive(7), 60).await, Ok(2), "there is another receive");
     let fault = world.guard.deaths(&at(), &at_receive(8), 60).await.unwrap_err();
     assert_eq!(fault.problem().unwrap().code, Code::WorkerCrashed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_that_cannot_be_read_at_once_is_read_again_at_the_last_receive() {
+    let dead = Marker {
+        message_id: "m1".into(),
+        receive_count: 2,
+        deaths: 1,
+        worker: "i-0".into(),
+        from_window: 0,
+        let_go: false,
+    };
+    let reads = AtomicUsize::new(0);
+    let objects = Arc::new(MemoryObjects::with(move |verb, at| {
+        let is_first = verb == Verb::Read && reads.fetch_add(1, Ordering::Relaxed) < 2;
+        is_first.then(|| Fault::transient(Code::ServiceUnavailable, format!("failed to read {at}: slow down")))
+    }));
+    objects.place(&at(), &serde_json::to_vec(&dead).unwrap());
+    let guard = PoisonGuard::new(objects, "i-1".into(), true);
+    let fault = guard.deaths(&at(), &delivery(3), 0).await.unwrap_err();
+    assert_eq!(fault.problem().unwrap().code, Code::WorkerCrashed);
+}
+
+#[tokio::test]
+async fn the_end_of_an_earlier_delivery_says_nothing_of_a_later_one_at_the_same_worker() {
+    let world = world();
+    let (begun, lost) = (Arc::new(tokio::sync::Notify::new()), Control::default());
+    let start = |receive_count, control: Control| {
+        let (guard, begun) = (world.guard.clone(), begun.clone());
+        tokio::spawn(async move {
+            let delivery = delivery(receive_count);
+            let run = Run { marker: at(), delivery: &delivery, from_window: 0, deaths: 0 };
+            let ends = control.lease_lost.clone();
+            let work = async {
+                begun.notify_one();
+                ends.cancelled().await;
+                Err::<(), _>(Fault::LeaseLost)
+            };
+            guard.run(run, &control, work).await
+        })
+    };
+    let first = start(1, lost.clone());
+    begun.notified().await;
+    let second = start(2, Control::default());
+    begun.notified().await;
+    lost.lease_lost.cancel();
+    first.await.unwrap().unwrap_err();
+    world.guard.end(Duration::from_secs(5)).await;
+    second.abort();
+    assert_eq!(world.guard.deaths(&at(), &delivery(3), 0).await, Ok(1), "the second run died, and nobody let it go");
 }
 
 #[tokio::test]
@@ -227,6 +285,7 @@ fn the_marker_lies_beside_the_output() {
         output: None,
         place_is_named: false,
         options: Default::default(),
+        echo: Default::default(),
     };
     let key = |json: &str| PoisonGuard::marker(&Location::new("out", json), &job).key;
     assert_eq!(key("u/f/transcript.json"), "u/f/.started/%2Ea%20b.json");

@@ -45,6 +45,30 @@ async fn only_a_fifo_queue_has_groups_whose_messages_wait_for_each_other() {
     }
 }
 
+#[tokio::test]
+async fn a_trace_comes_with_the_message_and_goes_with_its_copy() {
+    const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
+    let aws = FakeAws::new(|request| {
+        if is(request, "GetQueueAttributes") {
+            return attributes(policy(3));
+        }
+        let message =
+            json!({"MessageId": "m", "ReceiptHandle": "r", "Body": "b", "Attributes": {"AWSTraceHeader": TRACE}});
+        Answer::new(200, json!({"Messages": [message], "QueueUrl": "http://aws.test/1/dead"}).to_string())
+    });
+    let queue = queue(&aws);
+    let taken = queue.receive(10, Duration::from_secs(60)).await.unwrap();
+    let message = taken.first().unwrap();
+    assert_eq!(message.trace.as_deref(), Some(TRACE));
+    let reason = Problem { code: Code::BadMessage, message: "no".to_owned() };
+    queue.dead_letter(message, &message.body, &reason).await.unwrap();
+    let asked: Vec<Value> = aws.bodies().iter().map(|body| serde_json::from_slice(body).unwrap()).collect();
+    let receive = asked.iter().find(|body| body.get("WaitTimeSeconds").is_some()).unwrap();
+    assert!(receive.to_string().contains("AWSTraceHeader"), "SQS tells only what it is asked for: {receive}");
+    let copy = asked.iter().find(|body| body.get("MessageBody").is_some()).unwrap();
+    assert_eq!(copy.pointer("/MessageSystemAttributes/AWSTraceHeader/StringValue"), Some(&json!(TRACE)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_receive_limit_follows_the_queue_and_holds_while_it_cannot_be_read() {
     let limit = Arc::new(AtomicU32::new(3));
@@ -99,6 +123,7 @@ async fn a_reason_that_makes_a_dead_letter_too_large_is_shortened() {
         receive_count: 1,
         sent_at_ms: 0,
         group: None,
+        trace: Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned()),
     };
     let reason = Problem { code: Code::BadMessage, message: "x".repeat(2_000) };
     assert_eq!(queue(&small(10_000)).dead_letter(&message, &body, &reason).await, Ok(()));

@@ -107,18 +107,17 @@ impl Tally {
     }
 
     fn read(&mut self, line: &Value, strike: Option<Strike>) {
-        let (fields, span) = (&line["fields"], &line["span"]);
-        let message = fields["message"].as_str().unwrap_or_default();
+        let message = line["message"].as_str().unwrap_or_default();
         if message.contains("panicked") || message.contains("bug:") || line["level"] == "ERROR" {
             self.bugs.push(line.to_string());
         }
-        self.inferred += usize::from(message == "window finished" && fields["saved"] == false);
-        let (Some(job), Some(receives)) = (span["job_id"].as_str(), span["receive_count"].as_u64()) else { return };
+        self.inferred += usize::from(message == "window finished" && line["saved"] == false);
+        let (Some(job), Some(receives)) = (line["job_id"].as_str(), line["receive_count"].as_u64()) else { return };
         let delivery = self.deliveries.entry(job.to_owned()).or_default().entry(receives).or_default();
         delivery.strike = strike;
-        delivery.said.push(format!("{message} {}", fields["reason"].as_str().unwrap_or_default()));
+        delivery.said.push(format!("{message} {}", line["reason"].as_str().unwrap_or_default()));
         if message == "job done" {
-            self.windows += fields["windows"].as_u64().unwrap_or_default();
+            self.windows += line["windows"].as_u64().unwrap_or_default();
         }
     }
 
