@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
+use crate::engine;
 use crate::health::Health;
 use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
