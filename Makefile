@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,7 +14,7 @@ help:
 demo: model
 	@scripts/demo
 
-## make test     install what the tests need, then run all of them
+## make test     install what the tests need (the models tiny.en and base too), then run all of them
 test:
 	@scripts/install-packages build
 	@scripts/install-packages test
@@ -22,6 +22,7 @@ test:
 # not through `build`: the tests' dependencies have more features, and everything would be compiled twice
 	$(CARGO) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
+	@$(WORKER) model pull base --models-dir $(MODELS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
 
 ## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform
@@ -30,6 +31,11 @@ test-stack: $(if $(CI),,build)
 	@scripts/install-packages test
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@scripts/test-stack
+
+## make amazon-readers  programs that read Amazon Transcribe's output read our rendition of it
+amazon-readers: $(if $(CI),,model)
+	@scripts/install-packages test
+	@scripts/amazon-readers
 
 ## make deb      the Debian package, for any x86-64-v3 processor: FEATURES=cuda for a GPU; make tarball and make rpm likewise
 PACKAGES := deb tarball rpm
@@ -137,6 +143,13 @@ bench-peers: model
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
+## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
+voice-sweep: model
+	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean']"; exit 64; }
+	@scripts/install-packages test
+	@[ -x benches/voice/.venv/bin/python ] || { python3 -m venv benches/voice/.venv && benches/voice/.venv/bin/pip install -q -r benches/voice/requirements.txt; }
+	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)"
+
 ## make bench-memory  peak memory for ten minutes and for ten hours of speech: make bench-memory [ENGINE=real]
 ENGINE ?= scripted
 bench-memory: model
@@ -176,4 +189,4 @@ schemas: build
 	@scripts/registry-schemas
 
 clean:
-	rm -rf target .venv demo tests/stack/.venv
+	rm -rf target .venv demo tests/stack/.venv tests/readers/.venv tests/readers/node_modules

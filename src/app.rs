@@ -29,6 +29,7 @@ pub mod proof;
 /// # Errors
 /// A setting is wrong.
 pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
+    let (language, languages) = config.spoken()?;
     Ok(Defaults {
         audio: AudioOptions {
             channels: config.channels,
@@ -36,7 +37,8 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
             ffmpeg: ffmpeg_program(config),
         },
         window: WindowOptions {
-            language: config.language_code()?,
+            language,
+            languages,
             task: config.task,
             prompt: config.prompt.clone(),
             beam_size: config.beam_size,
@@ -65,10 +67,11 @@ pub fn ffmpeg_program(config: &EngineConfig) -> Option<PathBuf> {
 pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     let dir = config.models_dir.clone().unwrap_or_else(model::default_models_dir);
     let model = model::resolve(&config.model, &dir).map_err(|e| e.to_string())?;
-    if !model.serves(config.language_code()?.as_deref(), config.task) {
-        return Err(format!("model {} is English only; choose a multilingual one, such as base", model.name));
+    let (language, languages) = config.spoken()?;
+    match model.refusal(language.iter().chain(&languages).map(String::as_str), config.task) {
+        Some(why) => Err(why),
+        None => Ok(model),
     }
-    Ok(model)
 }
 
 /// Whether the engine's kernels run on this machine's processor.

@@ -12,6 +12,7 @@ use crate::transcript::{AudioRef, Warning};
 mod codecs;
 pub mod decode;
 mod ffmpeg;
+mod mix;
 pub mod recording;
 pub mod resample;
 pub mod speech;
@@ -22,7 +23,7 @@ pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
 /// version before are then ignored.
-pub const WINDOWING: u32 = 3;
+pub const WINDOWING: u32 = 4;
 
 /// How to read a file.
 #[derive(Debug, Clone)]
@@ -46,6 +47,16 @@ pub struct Span {
     pub len: usize,
 }
 
+/// What is known of a window before the engine has heard it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Found {
+    /// Somebody speaks.
+    #[default]
+    Voice,
+    /// Something sounds, and no voice was found in it.
+    Sound,
+}
+
 /// At most 30 s of speech for the engine. Spans are in order and do not overlap; what lies between them in `pcm` is
 /// pause, at most as long as in the source.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,8 +67,21 @@ pub struct Window {
     pub channel: Option<u16>,
     /// 16 kHz mono, finite, in [-1, 1].
     pub pcm: Vec<f32>,
-    /// Where speech is; at least one.
+    /// Where speech is, or sound; at least one.
     pub spans: Vec<Span>,
+    /// What was found there.
+    pub found: Found,
+}
+
+/// What sounded besides speech, over all channels. Seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sounds {
+    /// In which there was anything to hear, speech and steady noise included.
+    pub audible_secs: f64,
+    /// In which no voice was found, and which are in windows all the same.
+    pub heard_secs: f64,
+    /// In which no voice was found, and which are in no window.
+    pub unheard_secs: f64,
 }
 
 /// What was read, once all of it was.
@@ -67,6 +91,8 @@ pub struct AudioReport {
     pub audio: AudioRef,
     /// Damaged packets, truncation: the job is `partial` when there is any.
     pub warnings: Vec<Warning>,
+    /// What sounded besides speech.
+    pub sounds: Sounds,
 }
 
 /// The duration in seconds that a file's container states, for showing how much is left; `None` where it does not.

@@ -16,7 +16,7 @@ pub mod keeper;
 mod tests;
 
 /// Of the document; bumped when its shape changes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Bytes; a day of speech is about 10 MB.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -79,6 +79,9 @@ pub struct FinishedWindow {
     pub text: WindowText,
     /// How much was heard at first: what later windows are compared with.
     pub letters: u32,
+    /// The language that it was first heard in, if that was a guess and its text was kept, and how probable that was, in
+    /// thousandths: what decides the job's language.
+    pub vote: Option<(String, u16)>,
     /// The guards dropped its text, all of it.
     pub is_dropped: bool,
     /// What they dropped.

@@ -73,6 +73,8 @@ pub enum Code {
     DamagedAudio,
     /// A `partial` transcript: the audio ends before its container says.
     TruncatedAudio,
+    /// A `completed` transcript without text of audio that is not silent.
+    NoSpeechFound,
     /// A bug in this program.
     Internal,
 }

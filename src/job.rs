@@ -59,6 +59,8 @@ impl Echo {
 pub struct JobOptions {
     /// Whisper language code; `None` or `auto` detects it.
     pub language: Option<String>,
+    /// Two or more codes, between which each window of speech is decided; there is no `language` then.
+    pub languages: Option<Vec<String>>,
     /// Transcribe, or translate to English.
     pub task: Option<Task>,
     /// Model name; must be the one this worker serves.
@@ -113,6 +115,18 @@ pub enum Format {
     #[serde(alias = "amazon-transcribe")]
     #[value(alias = "amazon-transcribe")]
     Amazon,
+    /// A page to read, hear and search.
+    Html,
+    /// Markdown.
+    #[serde(alias = "markdown")]
+    #[value(alias = "markdown")]
+    Md,
+    /// A line of JSON per sentence, for search indexes.
+    #[serde(alias = "jsonl")]
+    #[value(alias = "jsonl")]
+    Ndjson,
+    /// JSON of the podcast namespace.
+    Podcast,
 }
 
 impl Format {
@@ -124,6 +138,10 @@ impl Format {
             Self::Srt => "srt",
             Self::Vtt => "vtt",
             Self::Amazon => "amazon.json",
+            Self::Html => "html",
+            Self::Md => "md",
+            Self::Ndjson => "ndjson",
+            Self::Podcast => "podcast.json",
         }
     }
 }

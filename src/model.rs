@@ -26,6 +26,7 @@ mod tests;
 use catalogue::{Catalogue, Entry, file_name};
 
 use crate::job::Task;
+use crate::job::language::LANGUAGES;
 
 /// A model that is there and sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,18 +37,30 @@ pub struct Model {
     pub path: PathBuf,
     /// Of the file, lower case hex; transcripts carry it.
     pub sha256: String,
-    /// Knows languages beside English.
-    pub multilingual: bool,
+    /// How many of Whisper's languages it knows, in their order: English alone, 99, or since large-v3 100.
+    pub languages: usize,
+    /// Was taught to translate.
+    pub translates: bool,
     /// Length of the file.
     pub size_bytes: u64,
 }
 
 impl Model {
-    /// Whether it can do this: an English one knows no other language and does not translate. No language is one to be
-    /// detected.
-    pub fn serves(&self, language: Option<&str>, task: Task) -> bool {
-        let english = matches!(language, None | Some("en" | "auto")) && task == Task::Transcribe;
-        self.multilingual || english
+    /// Why it cannot do this, if so. Without a language it is one to be detected.
+    pub fn refusal<'a>(&self, languages: impl IntoIterator<Item = &'a str>, task: Task) -> Option<String> {
+        let known = LANGUAGES.get(..self.languages).unwrap_or(&LANGUAGES);
+        let unknown = languages.into_iter().find(|asked| known.iter().all(|(code, _)| code != asked));
+        let name = &self.name;
+        match (unknown, task) {
+            (Some(_), _) | (None, Task::Translate) if self.languages <= 1 => {
+                Some(format!("model {name} is English only; choose a multilingual one, such as base"))
+            }
+            (Some(code), _) => Some(format!("model {name} does not know the language {code}, large-v3 does")),
+            (None, Task::Translate) if !self.translates => {
+                Some(format!("model {name} does not translate; choose one that does, such as large-v3 or base"))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -140,12 +153,13 @@ fn resolve_among(catalogue: &Catalogue, name_or_path: &str, models_dir: &Path) -
     if let Some(entry) = known {
         check_length(entry, &path, size_bytes)?;
     }
-    let multilingual = ggml::inspect(&path)?.hparams.multilingual();
+    let hparams = ggml::inspect(&path)?.hparams;
+    let translates = known.map_or_else(|| hparams.translates(), |entry| entry.translates);
     let sha256 = checksum::remembered(&path)?;
     if let Some(entry) = known {
         check_sha256(entry, &path, &sha256)?;
     }
-    Ok(Model { name, path, sha256, multilingual, size_bytes })
+    Ok(Model { name, path, sha256, languages: hparams.languages(), translates, size_bytes })
 }
 
 /// Reads all of a catalogue model again, whatever was remembered of it.

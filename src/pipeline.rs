@@ -15,7 +15,7 @@ use crate::handler::{Control, Delivery, Handled, Handler, Letter};
 use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
-use crate::job::{Format, Job, JobOptions};
+use crate::job::{Format, Job};
 use crate::metrics::{JobFailed, Metrics};
 use crate::model::Model;
 use crate::objects::Objects;
@@ -25,6 +25,7 @@ use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Request, WorkerRef};
 use crate::watchdog::Progress;
+use asked::Asked;
 use news::News;
 use poison::PoisonGuard;
 use steady::{Steady, Whose};
@@ -55,6 +56,7 @@ impl Defaults {
     pub fn request(&self, formats: &[Format]) -> Request {
         Request {
             language: self.window.language.clone(),
+            languages: self.window.languages.clone(),
             prompt: self.window.prompt.clone(),
             channels: self.audio.channels,
             word_timestamps: self.word_timestamps,
@@ -221,22 +223,21 @@ impl Pipeline {
     }
 
     /// Whether this worker can do the job at all.
-    fn accept(&self, job: &Job) -> Result<(), Fault> {
+    fn accept(&self, job: &Job, asked: &Asked) -> Result<(), Fault> {
         self.allow.check(job)?;
         if job.output.is_none() && self.store.bucket.is_empty() {
             let message = format!("job {} names no s3_output_path, and this worker has no output bucket", job.id);
             return Err(Fault::permanent(Code::BadMessage, message));
         }
-        let JobOptions { model, language, task, .. } = &job.options;
-        if let Some(model) = model.as_ref().filter(|model| **model != self.model.name) {
+        if let Some(model) = job.options.model.as_ref().filter(|model| **model != self.model.name) {
             let message = format!("job {} asks for model {model}; this worker serves {}", job.id, self.model.name);
             return Err(Fault::permanent(Code::UnknownModel, message));
         }
-        if !self.model.serves(language.as_deref(), task.unwrap_or(self.defaults.window.task)) {
-            let message =
-                format!("job {} asks for another language; model {} is English only", job.id, self.model.name);
-            return Err(Fault::permanent(Code::UnknownModel, message));
+        match self.model.refusal(asked.window.named_languages(), asked.task()) {
+            Some(why) => {
+                Err(Fault::permanent(Code::UnknownModel, format!("job {} asks for what is not here: {why}", job.id)))
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }

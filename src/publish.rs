@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+use crate::transcript::LanguageShare;
 use underway::{TranscriptionProgress, TranscriptionStarted};
 
 pub mod event;
@@ -58,7 +59,7 @@ impl From<TranscriptionCompleted> for Event {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptionCompleted {
-    /// Version of this schema, `1.0`.
+    /// Version of this schema, `1.1`.
     pub version: String,
     /// The producer's user id; `unknown` where the message names none.
     pub user_id: String,
@@ -123,7 +124,7 @@ pub struct SourceAudio {
 }
 
 /// Keys of what was written, all in one bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptLocation {
     /// Output bucket.
@@ -141,16 +142,30 @@ pub struct TranscriptLocation {
     /// JSON in the shape of Amazon Transcribe.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub amazon_key: Option<String>,
+    /// A page to read, hear and search.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub html_key: Option<String>,
+    /// Markdown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub md_key: Option<String>,
+    /// A line of JSON per sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ndjson_key: Option<String>,
+    /// JSON of the podcast namespace.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub podcast_key: Option<String>,
 }
 
 /// What the transcript is like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptMetadata {
-    /// Spoken language, ISO 639-1; absent when there was no speech to detect it from, or where it has no two letters.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    /// Spoken language, ISO 639-1; `un` (unknown) when nothing was said, or where it has no two letters.
     #[schemars(regex(pattern = "^[a-z]{2}$"))]
-    pub language: Option<String>,
+    pub language: String,
+    /// The languages that were spoken, that of most speech first; absent when nothing was said.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub languages: Vec<LanguageShare>,
     /// Length of the audio, seconds.
     pub duration: f64,
     /// Words in the text.
@@ -162,7 +177,7 @@ pub struct TranscriptMetadata {
     pub confidence: f64,
     /// Seconds from the start of the fetch to the last object written.
     pub processing_time: f64,
-    /// Whether segments carry times (always true).
+    /// Whether the JSON has times for each word; its segments have times always.
     pub timestamps: bool,
 }
 

@@ -15,7 +15,17 @@ use crate::transcript::{ModelRef, Request, Transcript, json};
 const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Every rendition, in the order they are written: the JSON last, since its presence means "done".
-const ORDER: [Format; 5] = [Format::Txt, Format::Srt, Format::Vtt, Format::Amazon, Format::Json];
+const ORDER: [Format; 9] = [
+    Format::Txt,
+    Format::Srt,
+    Format::Vtt,
+    Format::Amazon,
+    Format::Html,
+    Format::Md,
+    Format::Ndjson,
+    Format::Podcast,
+    Format::Json,
+];
 
 /// The output side of an object store.
 #[derive(Clone)]
@@ -60,7 +70,7 @@ pub enum Standing {
 }
 
 impl Store {
-    /// Where the job's renditions go: `{prefix}{user}/{file}/transcript.{json,txt,srt,vtt,amazon.json}` in the output
+    /// Where the job's renditions go: `{prefix}{user}/{file}/transcript.{json,txt,srt,…}` in the output
     /// bucket, or exactly where the job wants its JSON and beside it. The same for every delivery.
     pub fn plan(&self, job: &Job) -> Plan {
         let json = job.output.clone().unwrap_or_else(|| {
@@ -238,6 +248,10 @@ impl Plan {
             srt_key: key(Format::Srt),
             vtt_key: key(Format::Vtt),
             amazon_key: key(Format::Amazon),
+            html_key: key(Format::Html),
+            md_key: key(Format::Md),
+            ndjson_key: key(Format::Ndjson),
+            podcast_key: key(Format::Podcast),
         }
     }
 }
@@ -245,10 +259,13 @@ impl Plan {
 /// What browsers and players are told.
 fn content_type(format: Format) -> &'static str {
     match format {
-        Format::Json | Format::Amazon => "application/json",
+        Format::Json | Format::Amazon | Format::Podcast => "application/json",
         Format::Txt => "text/plain; charset=utf-8",
         Format::Srt => "application/x-subrip",
         Format::Vtt => "text/vtt",
+        Format::Html => "text/html; charset=utf-8",
+        Format::Md => "text/markdown; charset=utf-8",
+        Format::Ndjson => "application/x-ndjson",
     }
 }
 

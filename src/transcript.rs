@@ -9,7 +9,13 @@ use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
 
 pub mod amazon;
+mod html;
 pub mod json;
+mod markdown;
+mod ndjson;
+mod paragraph;
+mod places;
+mod podcast;
 pub mod subtitles;
 pub mod text;
 pub mod tidy;
@@ -18,13 +24,13 @@ pub mod words;
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
-pub const VERSION: &str = "1.1";
+pub const VERSION: &str = "1.2";
 
 /// The whole transcript, as `transcript.json` holds it. Times are seconds from the start of the audio; segments do not
 /// overlap within a channel, never go backwards and end within the audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transcript {
-    /// Version of this document's schema, `1.1`.
+    /// Version of this document's schema, `1.2`.
     pub version: String,
     /// Whose work this is.
     pub job: JobRef,
@@ -34,9 +40,12 @@ pub struct Transcript {
     pub source: SourceRef,
     /// What was decoded from it.
     pub audio: AudioRef,
-    /// Spoken language; absent when there was no speech to detect it from.
+    /// Spoken language, of several that of most speech; `und` when nothing was said. Absent for silence before version 1.2.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<Language>,
+    /// The languages of the segments, that of most speech first; absent before version 1.2 and when nothing was said.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub languages: Vec<LanguageShare>,
     /// Transcribed, or translated to English.
     pub task: Task,
     /// What the job asked for; absent before version 1.1.
@@ -58,12 +67,24 @@ pub struct Transcript {
     pub worker: WorkerRef,
 }
 
+/// One of the languages that were spoken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LanguageShare {
+    /// Whisper's code, ISO 639-1 where one exists.
+    pub code: String,
+    /// Length of its segments, seconds.
+    pub seconds: f64,
+}
+
 /// What a job asked for, the worker's defaults included. Asked otherwise it is another job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// Whisper's language code; absent when it was to be detected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<String>,
+    /// Whisper's language codes between which each window was decided; absent when there were none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub languages: Vec<String>,
     /// Words to expect.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
@@ -79,7 +100,8 @@ impl Request {
     /// Whether a transcript made for this is what `other` asks for too, renditions aside: those can be made from it.
     pub fn covers(&self, other: &Self) -> bool {
         let words = self.word_timestamps || !other.word_timestamps;
-        words && self.language == other.language && self.prompt == other.prompt && self.channels == other.channels
+        let languages = self.language == other.language && self.languages == other.languages;
+        words && languages && self.prompt == other.prompt && self.channels == other.channels
     }
 }
 
@@ -127,9 +149,9 @@ pub struct AudioRef {
 /// The spoken language.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Language {
-    /// Whisper's code, ISO 639-1 where one exists.
+    /// Whisper's code, ISO 639-1 where one exists; `und` when nothing was said.
     pub code: String,
-    /// Probability of the detection, 0 to 1; absent when it was given, not detected.
+    /// Mean probability of the detection, 0 to 1; absent when it was given, not detected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub probability: Option<f64>,
 }
@@ -158,6 +180,9 @@ pub struct Segment {
     /// The words with times where they were not asked for: the renditions go by them, the document leaves them out.
     #[serde(skip)]
     pub unwritten_words: Vec<Word>,
+    /// Whisper's code of the language that was spoken; absent before version 1.2.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub language: Option<String>,
     /// Mean natural logarithm of the token probabilities.
     pub avg_logprob: f64,
     /// Whisper's probability that its window holds no speech.
@@ -191,6 +216,12 @@ pub struct Quality {
     pub windows_retried: u32,
     /// Mean token probability over all words, 0 to 1.
     pub confidence: f64,
+    /// Seconds of sound in which no voice was found and that the engine was given all the same.
+    #[serde(default)]
+    pub sound_heard: f64,
+    /// Seconds of sound in which no voice was found and that nobody listened to.
+    #[serde(default)]
+    pub sound_unheard: f64,
     /// Text that was heard and is not in the transcript, in order of windows; absent before it was told.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
@@ -232,6 +263,8 @@ pub enum DropReason {
     TooFast,
     /// The engine was very unsure of it, and a second look heard something surer.
     Unsure,
+    /// No voice was found where it was heard, and the engine is not sure of it.
+    NoVoice,
 }
 
 /// Something missing or damaged.
@@ -265,6 +298,22 @@ pub struct WorkerRef {
     pub instance: String,
 }
 
+impl LanguageShare {
+    /// The languages of the segments, that of most speech first.
+    pub fn of(segments: &[Segment]) -> Vec<Self> {
+        let mut shares: Vec<Self> = Vec::new();
+        for (code, secs) in segments.iter().filter_map(|it| Some((it.language.as_ref()?, it.end - it.start))) {
+            match shares.iter_mut().find(|share| share.code == *code) {
+                Some(share) => share.seconds += secs,
+                None => shares.push(Self { code: code.clone(), seconds: secs }),
+            }
+        }
+        shares.iter_mut().for_each(|share| share.seconds = round_ms(share.seconds));
+        shares.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        shares
+    }
+}
+
 impl Transcript {
     /// The document in one of its formats.
     ///
@@ -277,6 +326,10 @@ impl Transcript {
             Format::Srt => Ok(subtitles::srt(self).into_bytes()),
             Format::Vtt => Ok(subtitles::vtt(self).into_bytes()),
             Format::Amazon => amazon::render(self),
+            Format::Html => Ok(html::render(self).into_bytes()),
+            Format::Md => Ok(markdown::render(self).into_bytes()),
+            Format::Ndjson => ndjson::render(self),
+            Format::Podcast => podcast::render(self),
         }
     }
 
@@ -285,20 +338,48 @@ impl Transcript {
         word::count(&self.text) as u64
     }
 
+    /// Whisper's code of the language that the segment's text is written in; empty where it is not known.
+    pub fn written_in<'a>(&'a self, segment: &'a Segment) -> &'a str {
+        let spoken = segment.language.as_deref().or(self.language.as_ref().map(|language| language.code.as_str()));
+        match self.task {
+            Task::Translate => "en",
+            Task::Transcribe => spoken.unwrap_or_default(),
+        }
+    }
+
     /// What the event tells of this transcript. `processing_secs` runs from the start of the fetch to the last object
-    /// written. The language is the spoken one also of a translation, absent where it is unknown or has no two letters.
+    /// written. The language is the spoken one also of a translation.
     pub fn metadata(&self, processing_secs: f64) -> TranscriptMetadata {
         TranscriptMetadata {
-            language: self.language.as_ref().and_then(|spoken| language::iso_639_1(&spoken.code)).map(str::to_owned),
+            language: self.two_letters().to_owned(),
+            languages: self.languages.clone(),
             duration: round_ms(self.audio.duration),
             word_count: self.word_count(),
             model: self.model.name.clone(),
             // three decimals, as of the seconds
             confidence: round_ms(tidy::probability(self.quality.confidence)),
             processing_time: round_ms(processing_secs.max(0.0)),
-            timestamps: true,
+            timestamps: self.has_word_times(),
         }
     }
+
+    /// Of the spoken language. Consumers require two, so that there have to be some where nothing was said, and for Hawaiian.
+    fn two_letters(&self) -> &str {
+        let spoken = self.language.as_ref().filter(|spoken| spoken.code != language::UNDETERMINED);
+        spoken.and_then(|spoken| language::iso_639_1(&spoken.code)).unwrap_or(language::UNKNOWN)
+    }
+
+    /// Whether the JSON has the times of words, or would have if there were words.
+    fn has_word_times(&self) -> bool {
+        let asked = self.request.as_ref().map(|request| request.word_timestamps);
+        asked.unwrap_or_else(|| self.segments.iter().any(|segment| !segment.words.is_empty()))
+    }
+}
+
+/// What people know the recording by: the last part of its key.
+fn title(transcript: &Transcript) -> &str {
+    let key = &transcript.source.key;
+    key.rsplit('/').find(|part| !part.is_empty()).unwrap_or(key)
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use crate::fault::{Code, Fault};
 use crate::transcript::{AudioRef, Warning};
 
 mod packets;
+mod places;
 
 static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
     let mut codecs = CodecRegistry::new();
@@ -70,6 +71,9 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
+    if let Some(channels) = audio_track(source.format.as_ref()).and_then(|(_, params)| params.channels.as_ref()) {
+        streams.place(places::places(channels));
+    }
     let tally = packets::pump(&mut source, streams)?;
     judge(&source, &tally, streams, expected_secs, file_bytes)?;
     streams.finish()?;
@@ -90,7 +94,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
         channels: streams.channels(),
         speech_duration: streams.speech_secs(),
     };
-    Ok(AudioReport { audio, warnings })
+    Ok(AudioReport { audio, warnings, sounds: streams.sounds() })
 }
 
 /// Finds container, track and decoder.

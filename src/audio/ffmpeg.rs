@@ -95,7 +95,7 @@ fn decode_within(
         channels: streams.channels(),
         speech_duration: streams.speech_secs(),
     };
-    Ok(AudioReport { audio, warnings })
+    Ok(AudioReport { audio, warnings, sounds: streams.sounds() })
 }
 
 /// The fault of a child that did not end by itself.

@@ -1,9 +1,10 @@
 //! Decoded frames of any rate and channel count on their way to windows: cleaned, mixed or kept apart, resampled,
 //! segmented, emitted.
 
+use super::mix::{Headroom, Mixer, Offset, Place, finite};
 use super::resample::Resampler;
 use super::speech::{Segmenter, Speech};
-use super::{AudioOptions, Listener, SAMPLE_RATE_HZ, Window};
+use super::{AudioOptions, Found, Listener, SAMPLE_RATE_HZ, Sounds, Window};
 use crate::fault::{Code, Fault};
 use crate::job::Channels;
 
@@ -25,6 +26,7 @@ pub struct Streams<'a> {
     sink: Sink<'a>,
     /// One, or one per channel.
     lanes: Vec<Lane>,
+    mixer: Mixer,
     /// Scratch: the mix of the frames at hand.
     mixed: Vec<f32>,
     /// Scratch: what the resampler made of it.
@@ -38,10 +40,19 @@ pub struct Streams<'a> {
 
 /// One stream to 16 kHz and to windows.
 struct Lane {
+    headroom: Headroom,
     resampler: Resampler,
+    offset: Offset,
     segmenter: Segmenter,
     /// Samples at 16 kHz that the segmenter has been given.
     position: u64,
+}
+
+impl Lane {
+    fn new(resampler: Resampler, position: u64) -> Self {
+        let segmenter = Segmenter::new(position);
+        Self { headroom: Headroom::default(), resampler, offset: Offset::default(), segmenter, position }
+    }
 }
 
 impl<'a> Streams<'a> {
@@ -52,6 +63,7 @@ impl<'a> Streams<'a> {
             options,
             sink,
             lanes: Vec::new(),
+            mixer: Mixer::default(),
             mixed: Vec::new(),
             resampled: Vec::new(),
             windows: 0,
@@ -75,6 +87,22 @@ impl<'a> Streams<'a> {
     /// Seconds in which speech was found, over all channels.
     pub fn speech_secs(&self) -> f64 {
         self.speech_samples as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+
+    /// What sounded besides, over all channels, once all was pushed.
+    pub fn sounds(&self) -> Sounds {
+        let secs = |samples: u64| samples as f64 / f64::from(SAMPLE_RATE_HZ);
+        let of_lanes = self.lanes.iter().map(|lane| lane.segmenter.sound());
+        of_lanes.fold(Sounds::default(), |sum, sound| Sounds {
+            audible_secs: sum.audible_secs + secs(sound.audible),
+            heard_secs: sum.heard_secs + secs(sound.heard),
+            unheard_secs: sum.unheard_secs + secs(sound.unheard),
+        })
+    }
+
+    /// Tells where the loudspeakers of the channels stand, where the decoder knows.
+    pub fn place(&mut self, places: Vec<Place>) {
+        self.mixer.place(places);
     }
 
     /// The first rate that was pushed, 0 before.
@@ -107,8 +135,8 @@ impl<'a> Streams<'a> {
         Err(Fault::permanent(Code::AudioTooLong, message))
     }
 
-    /// Takes decoded frames, one slice per channel, all of one length. Samples of any value are made finite and
-    /// brought into [-1, 1]. Rate and number of channels may differ from the last call's.
+    /// Takes decoded frames, one slice per channel, all of one length. Samples of any value are made finite; what goes
+    /// beyond [-1, 1] is turned down. Rate and number of channels may differ from the last call's.
     pub fn push(&mut self, rate_hz: u32, planes: &[impl AsRef<[f32]>]) -> Result<(), Fault> {
         let frames = planes.iter().map(|plane| plane.as_ref().len()).min().unwrap_or_default();
         if frames == 0 {
@@ -126,21 +154,18 @@ impl<'a> Streams<'a> {
         {
             return Err(Fault::Interrupted);
         }
-        let mix = self.options.channels == Channels::Mix;
         for index in 0..self.lanes.len() {
-            self.mixed.clear();
-            self.mixed.resize(frames, 0.0);
-            for (channel, plane) in planes.iter().enumerate() {
-                if mix || channel == index {
-                    self.mixed.iter_mut().zip(plane.as_ref()).for_each(|(sum, sample)| *sum += clean(*sample));
+            let mut mixed = std::mem::take(&mut self.mixed);
+            mixed.clear();
+            match (self.options.channels, planes.get(index)) {
+                (Channels::Mix, _) => self.mixer.mix(rate_hz, planes, frames, &mut mixed),
+                (Channels::Separate, Some(plane)) => {
+                    mixed.extend(plane.as_ref().iter().take(frames).copied().map(finite))
                 }
+                // a channel that is no longer there
+                (Channels::Separate, None) => mixed.resize(frames, 0.0),
             }
-            if mix && planes.len() > 1 {
-                let share = 1.0 / planes.len() as f32;
-                self.mixed.iter_mut().for_each(|sample| *sample *= share);
-            }
-            let mixed = std::mem::take(&mut self.mixed);
-            self.feed(index, Some(&mixed))?;
+            self.feed(index, Some(&mut mixed))?;
             self.mixed = mixed;
         }
         Ok(())
@@ -188,7 +213,7 @@ impl<'a> Streams<'a> {
         let wanted = if self.options.channels == Channels::Mix { 1 } else { channels };
         let position = self.lanes.first().map_or(0, |lane| lane.position);
         while self.lanes.len() < wanted {
-            self.lanes.push(Lane { resampler: new()?, segmenter: Segmenter::new(position), position });
+            self.lanes.push(Lane::new(new()?, position));
         }
         if self.rate_hz == 0 {
             self.rate_hz = rate_hz;
@@ -198,12 +223,15 @@ impl<'a> Streams<'a> {
     }
 
     /// Brings samples through one lane; `None` ends its resampler.
-    fn feed(&mut self, index: usize, samples: Option<&[f32]>) -> Result<(), Fault> {
+    fn feed(&mut self, index: usize, samples: Option<&mut [f32]>) -> Result<(), Fault> {
         let Some(lane) = self.lanes.get_mut(index) else { return Ok(()) };
         let resampled = &mut self.resampled;
         resampled.clear();
         match samples {
-            Some(samples) => lane.resampler.push(samples, resampled),
+            Some(samples) => {
+                lane.headroom.keep(lane.resampler.rate_hz(), samples);
+                lane.resampler.push(samples, resampled)
+            }
             None => lane.resampler.finish(resampled),
         }
         .map_err(|e| Fault::permanent(Code::Internal, format!("failed to resample {}: {e}", self.name)))?;
@@ -212,7 +240,11 @@ impl<'a> Streams<'a> {
         lane.position += resampled.len() as u64;
         let mut found = Vec::new();
         match &mut self.sink {
-            Sink::Windows(_) => lane.segmenter.push(resampled, &mut found),
+            Sink::Windows(_) => {
+                lane.offset.remove(resampled);
+                resampled.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+                lane.segmenter.push(resampled, &mut found);
+            }
             Sink::Samples(take) => take(resampled),
         }
         self.emit_all(index, found)
@@ -220,10 +252,12 @@ impl<'a> Streams<'a> {
 
     fn emit_all(&mut self, index: usize, found: Vec<Speech>) -> Result<(), Fault> {
         let separate = self.options.channels == Channels::Separate;
-        for Speech { pcm, spans } in found {
-            self.speech_samples += spans.iter().map(|span| span.len as u64).sum::<u64>();
+        for Speech { pcm, spans, found } in found {
+            if found == Found::Voice {
+                self.speech_samples += spans.iter().map(|span| span.len as u64).sum::<u64>();
+            }
             let channel = if separate { u16::try_from(index).ok() } else { None };
-            let window = Window { index: self.windows, channel, pcm, spans };
+            let window = Window { index: self.windows, channel, pcm, spans, found };
             self.windows += 1;
             if let Sink::Windows(listener) = &mut self.sink
                 && listener.window(window).is_break()
@@ -233,9 +267,4 @@ impl<'a> Streams<'a> {
         }
         Ok(())
     }
-}
-
-/// A sample the engine survives: NaN and infinities hang it or empty its text.
-fn clean(sample: f32) -> f32 {
-    if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::keeper::Keeper;
 use super::*;
-use crate::audio::Span;
+use crate::audio::{Found, Span};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::objects::memory::MemoryObjects;
@@ -44,12 +44,13 @@ fn finished(index: u32) -> FinishedWindow {
     let reason = DropReason::Repetition;
     let dropped = vec![Dropped { start: 1.25, end: 7.5, reason, text: "so I said".to_owned(), channel: Some(1) }];
     let shape = u64::MAX - u64::from(index);
-    FinishedWindow { index, shape, text, letters: 7, is_dropped: false, dropped, retried: true }
+    let vote = Some(("de".to_owned(), 100));
+    FinishedWindow { index, shape, text, letters: 7, vote, is_dropped: false, dropped, retried: true }
 }
 
 fn window() -> Window {
     let spans = vec![Span { window_start: 0, source_start: 16_000, len: 4_000 }];
-    Window { index: 3, channel: None, pcm: vec![0.5; 4_000], spans }
+    Window { index: 3, channel: None, pcm: vec![0.5; 4_000], spans, found: Found::Voice }
 }
 
 fn at() -> Location {

@@ -96,7 +96,7 @@ fn list(catalogue: &Catalogue, dir: &Path) -> Result<(), ModelError> {
     print(&format!("{:<22}{:>10}  {:<14}{:<9}in {}", "MODEL", "SIZE", "LANGUAGES", "LICENCE", dir.display()))?;
     for entry in &catalogue.models {
         let size = format!("{:.0} MB", entry.bytes as f64 / 1e6);
-        let languages = if entry.multilingual { "99" } else { "English" };
+        let languages = if entry.multilingual { "many" } else { "English" };
         let here = if present.contains(&entry.name) { "yes" } else { "-" };
         print(&format!("{:<22}{size:>10}  {languages:<14}{:<9}{here}", entry.name, entry.licence))?;
     }

@@ -53,6 +53,10 @@ pub struct SubmitArgs {
     #[arg(long)]
     language: Option<String>,
 
+    /// The languages that are spoken, to decide between
+    #[arg(long, value_delimiter = ',', value_name = "CODE,…")]
+    languages: Option<Vec<String>>,
+
     /// Transcribe or translate
     #[arg(long, value_enum)]
     task: Option<Task>,
@@ -88,6 +92,7 @@ impl SubmitArgs {
         put("file_id", self.file_id.as_ref().map(|v| json!(v)));
         put("s3_output_path", self.output.as_ref().map(|v| json!(v)));
         put("language", self.language.as_ref().map(|v| json!(v)));
+        put("languages", self.languages.as_ref().map(|v| json!(v)));
         put("task", self.task.map(|v| json!(v)));
         put("prompt", self.prompt.as_ref().map(|v| json!(v)));
         put("formats", self.formats.as_ref().map(|v| json!(v)));

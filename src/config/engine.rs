@@ -6,7 +6,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use super::within;
-use crate::job::{Channels, Task};
+use crate::job::{Channels, Task, language};
 
 /// Where the engine runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -32,11 +32,15 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_MODELS_DIR", value_name = "DIR")]
     pub models_dir: Option<PathBuf>,
 
-    /// Spoken language: a code such as `en`, or `auto` to detect it once per job
+    /// Spoken language: a code such as `en`, or `auto` to decide it from the first windows of a job
     #[arg(long, env = "TRANSCRIPTION_LANGUAGE", default_value = "auto")]
     pub language: String,
 
-    /// Transcribe, or translate to English (multilingual models only)
+    /// The languages that are spoken: each window of speech is decided between them
+    #[arg(long, env = "TRANSCRIPTION_LANGUAGES", value_delimiter = ',', value_name = "CODE,…")]
+    pub languages: Vec<String>,
+
+    /// Transcribe, or translate to English (multilingual models, turbo aside)
     #[arg(long, env = "TRANSCRIPTION_TASK", value_enum, default_value_t)]
     pub task: Task,
 
@@ -129,16 +133,23 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
-    /// Language of the windows, checked; `None` detects it.
+    /// Language of the windows, checked, or two languages and more to decide between; neither detects it.
     ///
     /// # Errors
-    /// Not a language Whisper knows.
-    pub fn language_code(&self) -> Result<Option<String>, String> {
-        if self.language == "auto" {
-            return Ok(None);
+    /// Not a language Whisper knows, or both settings at once.
+    pub fn spoken(&self) -> Result<(Option<String>, Vec<String>), String> {
+        let named: Vec<&str> =
+            self.languages.iter().map(|named| named.trim()).filter(|named| !named.is_empty()).collect();
+        let mut languages = language::codes(&named)
+            .map_err(|unknown| format!("--languages {unknown}: not a language Whisper knows"))?;
+        if self.language == language::AUTO {
+            return Ok(if languages.len() == 1 { (languages.pop(), languages) } else { (None, languages) });
         }
-        let code = crate::job::language::code(&self.language);
-        code.map(|code| Some(code.to_owned()))
-            .ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))
+        if !languages.is_empty() {
+            return Err("--language and --languages exclude each other".to_owned());
+        }
+        let code = language::code(&self.language);
+        let code = code.ok_or_else(|| format!("--language {}: not a language Whisper knows", self.language))?;
+        Ok((Some(code.to_owned()), languages))
     }
 }

@@ -35,6 +35,8 @@ pub struct Row {
     /// Whisper's number of the language.
     language: usize,
     language_probability: Option<f32>,
+    /// The languages that it may be found to be in.
+    candidates: Vec<usize>,
     task: Task,
     prompt: Vec<Token>,
     random: Option<Rng>,
@@ -79,6 +81,7 @@ impl Row {
             stage: if vocabulary.is_multilingual() && asked.is_none() { Stage::Detecting } else { Stage::Starting },
             language: asked.map(number).transpose()?.unwrap_or_default(),
             language_probability: None,
+            candidates: candidates(options, vocabulary),
             task: options.task,
             prompt: prompt(options, vocabulary),
             random: seed.map(Rng::with_seed),
@@ -133,9 +136,10 @@ impl Row {
             return Ok(false);
         }
         if self.stage == Stage::Detecting {
-            let heard = greedy::most_probable_of(logits, vocabulary.languages());
-            let (language, probability) = heard.ok_or("whisper heard no language")?;
-            (self.language, self.language_probability) = (language, Some(probability));
+            let tokens = self.candidates.iter().filter_map(|language| vocabulary.languages().nth(*language));
+            let (at, probability) = greedy::most_probable_of(logits, tokens).ok_or("whisper heard no language")?;
+            self.language = self.candidates.get(at).copied().unwrap_or_default();
+            self.language_probability = Some(probability);
             self.stage = Stage::Starting;
             if !self.prompt.is_empty() {
                 self.place.position = 0;
@@ -203,6 +207,13 @@ impl Row {
         // from elsewhere (transcribe::placement)
         multilingual.chain([vocabulary.no_timestamps]).collect()
     }
+}
+
+/// The languages that the job allows and the model knows; all of them where the job allows any.
+fn candidates(options: &WindowOptions, vocabulary: &Vocabulary) -> Vec<usize> {
+    let allowed = |code: &str| options.languages.is_empty() || options.languages.iter().any(|one| one == code);
+    let known = LANGUAGES.iter().enumerate().take(vocabulary.languages().len());
+    known.filter(|(_, (code, _))| allowed(code)).map(|(number, _)| number).collect()
 }
 
 fn prompt(options: &WindowOptions, vocabulary: &Vocabulary) -> Vec<Token> {

@@ -74,6 +74,27 @@ pub fn code(text: &str) -> Option<&'static str> {
     known.or_else(|| others.into_iter().find(|(alias, _)| *alias == language).map(|(_, code)| *code))
 }
 
+/// What a transcript says where nobody spoke: "undetermined" in ISO 639-2.
+pub const UNDETERMINED: &str = "und";
+
+/// The two letters that stand for it where there must be two. ISO 639-1 has none and has given these to no language.
+pub const UNKNOWN: &str = "un";
+
+/// The codes of several languages, each once, in the order given.
+///
+/// # Errors
+/// The first that Whisper does not know.
+pub fn codes<T: AsRef<str>>(texts: &[T]) -> Result<Vec<String>, &str> {
+    let mut codes: Vec<String> = Vec::new();
+    for text in texts {
+        let code = code(text.as_ref()).ok_or(text.as_ref())?;
+        if !codes.iter().any(|known| known == code) {
+            codes.push(code.to_owned());
+        }
+    }
+    Ok(codes)
+}
+
 /// The two letters of ISO 639-1 for one of Whisper's codes; `None` for Hawaiian, which has none. Cantonese is `zh` there.
 pub fn iso_639_1(code: &str) -> Option<&str> {
     match code {
@@ -138,6 +159,13 @@ mod tests {
         all.extend(aliases.iter().map(|(alias, _)| *alias));
         all.sort_unstable();
         assert!(all.windows(2).all(|two| two[0] != two[1]), "{all:?}");
+    }
+
+    #[test]
+    fn several_languages_are_named_once_each() {
+        assert_eq!(codes(&["de", "en-US", "German", "yue"]), Ok(vec!["de".into(), "en".into(), "yue".into()]));
+        assert_eq!(codes(&["de", "auto"]), Err("auto"));
+        assert_eq!(codes::<&str>(&[]), Ok(Vec::new()));
     }
 
     #[test]

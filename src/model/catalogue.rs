@@ -29,6 +29,8 @@ pub struct Entry {
     pub licence: String,
     /// Knows languages beside English.
     pub multilingual: bool,
+    /// Translates to English too.
+    pub translates: bool,
     /// Where to get it, best first.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
@@ -128,6 +130,7 @@ mod tests {
             assert!(is_sha256(&entry.sha256), "{}", entry.name);
             assert!(!entry.sources.is_empty(), "{}", entry.name);
             assert!(entry.multilingual != entry.name.ends_with(".en"), "{}", entry.name);
+            assert_eq!(entry.translates, entry.multilingual && !entry.name.contains("turbo"), "{}", entry.name);
             for source in &entry.sources {
                 match source {
                     Source::Hub { url } => assert!(url.ends_with(&file_name(&entry.name)), "{url}"),

@@ -19,8 +19,9 @@ const FTYPE_F16: u32 = 1;
 /// The longest token of the real vocabularies has 128 bytes.
 const MAX_TOKEN_BYTES: u32 = 1_024;
 const MAX_NAME_BYTES: u32 = 128;
-/// From this size of vocabulary on a Whisper is multilingual.
+/// The vocabulary of the first multilingual models; English ones lack a token, and each language more takes one.
 const MULTILINGUAL_VOCABULARY: u32 = 51_865;
+const LANGUAGES_AT_FIRST: u32 = 99;
 
 /// The dimensions of a model, in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +75,18 @@ pub struct Contents {
 }
 
 impl Hparams {
-    /// Whether the model knows languages beside English.
-    pub fn multilingual(&self) -> bool {
-        self.vocabulary >= MULTILINGUAL_VOCABULARY
+    /// How many of Whisper's languages there are tokens for.
+    pub fn languages(&self) -> usize {
+        match self.vocabulary.checked_sub(MULTILINGUAL_VOCABULARY) {
+            None => 1,
+            Some(more) => (LANGUAGES_AT_FIRST + more) as usize,
+        }
+    }
+
+    /// Whether the model was taught to translate: neither English ones were, nor those whose decoder was cut down and taught
+    /// anew (turbo, distilled ones): OpenAI's others have as many layers on either side.
+    pub fn translates(&self) -> bool {
+        self.languages() > 1 && self.text_layers >= self.audio_layers
     }
 
     fn from_array(

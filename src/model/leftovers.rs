@@ -33,7 +33,7 @@ mod tests {
         names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
         let path = dir.path().join("ggml-tiny.en.bin");
         let model =
-            Model { name: "mine".to_owned(), path, sha256: "ab".to_owned(), multilingual: false, size_bytes: 0 };
+            Model { name: "mine".to_owned(), path, sha256: "ab".to_owned(), languages: 1, translates: false, size_bytes: 0 };
         remove(&model, dir.path());
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         left.sort();

@@ -47,11 +47,18 @@ mod tests {
 
     #[test]
     fn the_filters_are_those_of_the_training() {
-        let bank = filters(80);
-        assert_eq!(bank.len(), 80 * BINS);
-        // values of OpenAI's published mel_filters.npz
-        assert!((bank[1] - 0.024_862_59).abs() < 1e-7, "{}", bank[1]);
-        assert_eq!(bank[0], 0.0);
+        // of OpenAI's published mel_filters.npz: the sum of all weights, the greatest of the last band, how many are not 0
+        for (mels, sum, last, some) in
+            [(80, 1.999_024_2, 0.003_164_711_9, 391), (128, 3.190_985_7, 0.005_041_601_6, 394)]
+        {
+            let bank = filters(mels);
+            assert_eq!((bank.len(), bank[0]), (mels * BINS, 0.0));
+            assert_eq!(bank.iter().filter(|weight| **weight > 0.0).count(), some);
+            assert!((bank.iter().sum::<f32>() - sum).abs() < 1e-4);
+            let top = bank[(mels - 1) * BINS..].iter().copied().fold(0.0, f32::max);
+            assert!((top - last).abs() < 1e-7, "{top}");
+        }
+        assert!((filters(80)[1] - 0.024_862_59).abs() < 1e-7);
     }
 
     #[test]

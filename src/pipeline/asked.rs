@@ -2,7 +2,7 @@
 
 use super::Defaults;
 use crate::audio::AudioOptions;
-use crate::job::{Format, Job, Task};
+use crate::job::{Format, Job, Task, language};
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::Request;
 
@@ -24,10 +24,10 @@ impl Asked {
         let mut audio = defaults.audio.clone();
         audio.channels = options.channels.unwrap_or(audio.channels);
         let mut window = defaults.window.clone();
-        match options.language.as_deref() {
-            Some("auto") => window.language = None,
-            Some(code) => window.language = Some(code.to_owned()),
-            None => {}
+        // any word of the job about languages stands in the place of the worker's
+        if options.language.is_some() || options.languages.is_some() {
+            window.language = options.language.clone().filter(|language| language != language::AUTO);
+            window.languages = options.languages.clone().unwrap_or_default();
         }
         window.task = options.task.unwrap_or(window.task);
         window.prompt = options.prompt.clone().or(window.prompt);

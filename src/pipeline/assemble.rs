@@ -7,13 +7,18 @@ use tokio::time::Instant;
 use super::Defaults;
 use super::listen::Heard;
 use crate::audio::AudioReport;
-use crate::job::Task;
+use crate::fault::Code;
+use crate::job::{Task, language};
 use crate::model::Model;
 use crate::publish::Status;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
-    JobRef, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, WorkerRef, round_ms, text, tidy,
+    JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, Warning, WorkerRef,
+    round_ms, text, tidy,
 };
+
+/// Less sound than this is silence, 0.5 s.
+const AUDIBLE_SECS: f64 = 0.5;
 
 /// What a transcript says besides what was heard.
 #[derive(Debug, Clone)]
@@ -55,7 +60,8 @@ impl About {
 /// The transcript, complete.
 pub fn transcript(heard: Heard, about: About) -> Transcript {
     let About { job, source, task, request, model, worker, fetch, begun } = about;
-    let Heard { mut segments, mut quality, report: AudioReport { mut audio, warnings }, .. } = heard;
+    let Heard { mut segments, mut quality, report, .. } = heard;
+    let AudioReport { mut audio, mut warnings, sounds } = report;
     audio.duration = round_ms(audio.duration);
     audio.speech_duration = round_ms(audio.speech_duration);
     tidy(&mut segments, audio.duration);
@@ -67,13 +73,21 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
     }
     let secs = |time: Duration| round_ms(time.as_secs_f64());
     let status = if warnings.is_empty() { Status::Completed } else { Status::Partial };
+    quality.sound_heard = round_ms(quality.sound_heard);
+    quality.sound_unheard = round_ms(quality.sound_unheard);
+    if segments.is_empty() && sounds.audible_secs >= AUDIBLE_SECS {
+        // nothing of the audio is missing: the transcript is whole, and may be wrong
+        let message = format!("no speech was understood in {:.1} s of sound", sounds.audible_secs);
+        warnings.push(Warning { code: Code::NoSpeechFound, message });
+    }
     Transcript {
         version: VERSION.to_owned(),
         job,
         status,
         source,
         audio,
-        language: heard.language,
+        language: heard.language.or_else(undetermined),
+        languages: LanguageShare::of(&segments),
         task,
         request: Some(request),
         model,
@@ -89,6 +103,11 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         },
         worker,
     }
+}
+
+/// Where nothing was said.
+fn undetermined() -> Option<Language> {
+    Some(Language { code: language::UNDETERMINED.to_owned(), probability: None })
 }
 
 /// The weights, as transcripts name them.

@@ -23,9 +23,13 @@ use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Language, Quality, Segment};
 use answer::Answer;
+use language::Languages;
 
 mod answer;
+mod language;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 /// Windows decoded ahead of those with the engine.
 const DECODED_AHEAD: usize = 2;
@@ -38,7 +42,7 @@ pub struct Listening {
     pub name: String,
     /// How to decode it.
     pub audio: AudioOptions,
-    /// How to transcribe each window; the language is detected once when it is `None`.
+    /// How to transcribe each window. Without language and languages one is decided for each channel.
     pub options: WindowOptions,
     /// Told how many seconds of the file are done.
     pub on_progress: Option<Box<dyn Fn(f64) + Send + Sync>>,
@@ -98,33 +102,62 @@ pub async fn listen(work: Listening, engine: &Transcriber, control: &Control) ->
 }
 
 async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &CancellationToken) -> Result<Heard, Fault> {
-    let Listening { recording, name, audio, mut options, on_progress, on_step, mut resume } = work;
+    let Listening { recording, name, audio, options, on_progress, on_step, mut resume } = work;
     let (sender, mut windows) = mpsc::channel(DECODED_AHEAD);
     let decoding = recording.decode(name.clone(), audio, sender, on_step);
     tokio::pin!(decoding);
     let mut decoded = None;
     let session = Arc::new(engine.session());
-    // windows listened to, and those of them that may be listened to again; both in order
-    let (mut answers, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new());
+    // windows listened to; heard again if that was in another language; heard again if text was lost: all in order
+    let (mut answers, mut spoken, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new(), FuturesOrdered::new());
+    let mut languages = Languages::new(&options, engine.is_multilingual());
     let mut pace = Pace::default();
     let mut heard = Heard::default();
     let mut first_window = None;
     let mut decoded_all = false;
-    let detects = options.language.is_none() && engine.is_multilingual();
-    while !decoded_all || !answers.is_empty() || !settled.is_empty() {
-        // until the first answer has told the language the others wait
-        let room = if detects && options.language.is_none() { 1 } else { engine.lanes() * 2 };
+    loop {
+        if decoded_all && answers.is_empty() {
+            languages.end();
+        }
+        while let Some((answer, again)) = languages.next() {
+            spoken.push_back(match again {
+                None => Either::Left(ready(Ok(answer))),
+                Some(language) => {
+                    let options = WindowOptions { language: Some(language), ..options.clone() };
+                    Either::Right(answer::ask_again(session.clone(), answer, options))
+                }
+            });
+        }
+        if decoded_all && answers.is_empty() && spoken.is_empty() && settled.is_empty() {
+            break;
+        }
+        let under_way = answers.len() + spoken.len() + settled.len();
         tokio::select! {
             biased;
             () = abort.cancelled() => {
                 if let Some(resume) = &resume {
                     session.withdraw();
-                    // a withdrawn window's answer is an error
-                    while let Some(Ok(answer)) = answers.next().await {
-                        let answer: Answer = answer;
-                        // one to be listened to again is not finished
-                        if !pace.is_short(answer.letters, answer.speech_secs()) || answer.retried {
+                    // one to be listened to again is not finished
+                    let mut tell = |answer: Answer| {
+                        if !answer.is_short(&mut pace) || answer.retried {
                             resume.tell(answer);
+                        }
+                    };
+                    // a withdrawn window's answer is an error
+                    let mut goes_on = true;
+                    while let Some(answer) = spoken.next().await {
+                        match answer {
+                            Ok(answer) if goes_on => tell(answer),
+                            _ => goes_on = false,
+                        }
+                    }
+                    while goes_on && let Some(Ok(answer)) = answers.next().await {
+                        languages.hear(answer);
+                        while goes_on && let Some((answer, again)) = languages.next() {
+                            match again {
+                                None => tell(answer),
+                                Some(_) => goes_on = false,
+                            }
                         }
                     }
                     while let Some(answer) = settled.next().await {
@@ -136,10 +169,8 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             }
             Some(answer) = settled.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
+                languages.take(&answer);
                 heard.take(&answer);
-                if detects && options.language.is_none() && !answer.is_dropped {
-                    options.language = Some(answer.text.language.clone());
-                }
                 if let (Some(tell), Some(span)) = (&on_progress, answer.window.spans.last()) {
                     tell((span.source_start + span.len as u64) as f64 / f64::from(SAMPLE_RATE_HZ));
                 }
@@ -147,22 +178,27 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                     resume.tell(answer);
                 }
             }
-            Some(answer) = answers.next() => {
+            Some(answer) = spoken.next() => {
                 let answer: Answer = answer.map_err(|fault| naming(fault, &name))?;
-                let short = pace.is_short(answer.letters, answer.speech_secs());
+                let short = answer.is_short(&mut pace);
                 settled.push_back(if short && !answer.saved && !answer.retried {
                     Either::Right(answer::listen_to_parts(session.clone(), answer, options.clone()))
                 } else {
                     Either::Left(ready(Ok(answer)))
                 });
             }
+            Some(answer) = answers.next() => languages.hear(answer.map_err(|fault| naming(fault, &name))?),
             outcome = &mut decoding, if decoded.is_none() => decoded = Some(outcome),
-            window = windows.recv(), if !decoded_all && answers.len() + settled.len() < room => match window {
+            window = windows.recv(), if !decoded_all && under_way < engine.lanes() * 2 => match window {
                 Some(window) => {
                     first_window.get_or_insert_with(Instant::now);
                     answers.push_back(match saved(resume.as_mut(), window) {
                         Ok(answer) => Either::Left(ready(Ok(answer))),
-                        Err(window) => Either::Right(answer::ask(session.clone(), window, options.clone())),
+                        Err(window) => {
+                            let language = languages.decided(window.channel).or_else(|| options.language.clone());
+                            let options = WindowOptions { language, ..options.clone() };
+                            Either::Right(answer::ask(session.clone(), window, options))
+                        }
                     });
                 }
                 None => decoded_all = true,
@@ -173,7 +209,10 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
         Some(decoded) => decoded,
         None => decoding.await,
     }?;
+    heard.quality.sound_heard = report.sounds.heard_secs;
+    heard.quality.sound_unheard = report.sounds.unheard_secs;
     heard.report = report;
+    heard.language = languages.of_job();
     heard.decode = busy;
     heard.transcribe = first_window.map_or(Duration::ZERO, |first: Instant| first.elapsed());
     let words = || heard.segments.iter().flat_map(|segment| &segment.words);
@@ -210,12 +249,6 @@ impl Heard {
         if answer.saved {
             self.resumed.windows += 1;
             self.resumed.secs += answer.secs;
-        }
-        if self.language.is_none() && !answer.is_dropped && !answer.text.language.is_empty() {
-            self.language = Some(Language {
-                code: answer.text.language.clone(),
-                probability: answer.text.language_probability.map(f64::from),
-            });
         }
         self.quality.dropped.extend_from_slice(&answer.dropped);
         self.segments.extend(placement::place(&answer.window, &answer.text));

@@ -82,7 +82,7 @@ impl<'a> Work<'a> {
     }
 
     async fn go_all_the_way(&self, seat: &Arc<Seat>) -> Result<(), Fault> {
-        self.pipeline.accept(self.job)?;
+        self.pipeline.accept(self.job, &self.asked)?;
         let standing = self.look().await?;
         let (condition, info) = match standing {
             Standing::Open(condition) => (condition, self.source().await?),

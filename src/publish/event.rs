@@ -9,7 +9,7 @@ use crate::job::message::Identity;
 use crate::transcript::Transcript;
 
 /// `version` inside `detail`.
-pub const VERSION: &str = "1.0";
+pub const VERSION: &str = "1.1";
 
 /// Characters of `error.message`; an entry of EventBridge holds 256 KB, and nobody reads more of a sentence.
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -110,9 +110,7 @@ mod tests {
             bucket: "out".to_owned(),
             text_key: "t.txt".to_owned(),
             json_key: "t.json".to_owned(),
-            srt_key: None,
-            vtt_key: None,
-            amazon_key: None,
+            ..TranscriptLocation::default()
         }
     }
 
@@ -121,7 +119,7 @@ mod tests {
         let event = TranscriptionCompleted::done(&job(), &samples::jfk(), location(), 1.23456, Timestamp::now());
         assert_eq!((event.status, event.error), (Status::Completed, None));
         let metadata = event.transcript_metadata.unwrap();
-        assert_eq!(metadata.language.as_deref(), Some("en"));
+        assert_eq!((metadata.language.as_str(), metadata.timestamps), ("en", true));
         assert_eq!((metadata.word_count, metadata.processing_time, metadata.confidence), (19, 1.235, 0.877));
     }
 
@@ -135,9 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn silence_has_no_language() {
+    fn silence_is_in_no_known_language() {
         let event = TranscriptionCompleted::done(&job(), &samples::silence(), location(), 1.0, Timestamp::now());
-        assert_eq!(event.transcript_metadata.unwrap().language, None);
+        let metadata = event.transcript_metadata.unwrap();
+        assert_eq!((metadata.language.as_str(), metadata.languages), ("un", Vec::new()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::job::Job;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptionStarted {
-    /// Version of this schema, `1.0`.
+    /// Version of this schema, `1.1`.
     pub version: String,
     /// As in "Transcription Completed".
     pub user_id: String,
@@ -46,7 +46,7 @@ pub struct TranscriptionStarted {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TranscriptionProgress {
-    /// Version of this schema, `1.0`.
+    /// Version of this schema, `1.1`.
     pub version: String,
     /// As in "Transcription Completed".
     pub user_id: String,

@@ -11,6 +11,8 @@ use crate::job::message::{self, Intake, identify};
 use crate::publish::{Status, TranscriptLocation};
 use crate::transcript::{json as transcript_json, samples};
 
+mod hub;
+
 fn validator(name: &str) -> Validator {
     let (_, schema) = all().into_iter().find(|(file, _)| *file == name).unwrap();
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
@@ -29,8 +31,7 @@ fn done(status: Status) -> Value {
         text_key: "t.txt".to_owned(),
         json_key: "t.json".to_owned(),
         srt_key: Some("t.srt".to_owned()),
-        vtt_key: None,
-        amazon_key: None,
+        ..TranscriptLocation::default()
     };
     let transcript = if status == Status::Partial { samples::call() } else { samples::silence() };
     serde_json::to_value(TranscriptionCompleted::done(&job(), &transcript, location, 1.5, jiff::Timestamp::now()))

@@ -22,6 +22,34 @@ pub fn is_hangul(c: char) -> bool {
     matches!(u32::from(c), 0x1100..=0x11FF | 0x3130..=0x318F | 0xA960..=0xA97F | 0xAC00..=0xD7FF)
 }
 
+/// Kinds of writing that take unlike numbers of characters to write the same speech.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Writing {
+    /// A letter for each sound: Latin, Greek, Cyrillic, Armenian, Georgian.
+    Alphabet,
+    /// Han, kana, Hangul: a character for a syllable or word.
+    Syllables,
+    /// All others: vowels are marks, or are left out.
+    Marks,
+}
+
+/// The kind of writing that most of a text's letters are of; an alphabet where there is none.
+pub fn writing(text: &str) -> Writing {
+    let count = |kind: fn(char) -> bool| text.chars().filter(|c| c.is_alphabetic() && kind(*c)).count();
+    let alphabet = count(is_of_alphabet);
+    let syllables = count(|c| is_unspaced(c) || is_hangul(c));
+    let marks = text.chars().filter(|c| c.is_alphabetic()).count() - alphabet - syllables;
+    match (alphabet, syllables, marks) {
+        (a, s, m) if a >= s && a >= m => Writing::Alphabet,
+        (_, s, m) if s >= m => Writing::Syllables,
+        _ => Writing::Marks,
+    }
+}
+
+fn is_of_alphabet(c: char) -> bool {
+    matches!(u32::from(c), 0x41..=0x58F | 0x10A0..=0x10FF | 0x1C90..=0x1CBF | 0x1D00..=0x1FFF | 0x2C00..=0x2DFF | 0xA640..=0xA7FF)
+}
+
 /// Opens a quotation or a bracket: belongs to what follows.
 pub fn is_opening(c: char) -> bool {
     matches!(c, '(' | '[' | '{' | '«' | '“' | '‘' | '„' | '「' | '『' | '（' | '【' | '《' | '〈' | '［' | '¿' | '¡')

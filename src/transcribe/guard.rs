@@ -27,6 +27,11 @@ const UNEASY_NO_SPEECH_PROB: f32 = 0.3;
 const UNEASY_LOGPROB: f32 = -0.6;
 /// Below it the engine did not understand the window (Whisper's own threshold for a fallback).
 const LOST_LOGPROB: f32 = -1.0;
+/// What is asked of text where no voice was found.
+const SURE_NO_SPEECH_PROB: f32 = 0.3;
+const SURE_LOGPROB: f32 = -0.6;
+const SURE_WORDS: usize = 3;
+const SLOWEST_LETTERS_PER_SEC: f64 = 3.0;
 /// Nobody speaks more letters in a second of voice (auctioneers reach 35).
 const MAX_LETTERS_PER_SEC: f64 = 40.0;
 
@@ -102,6 +107,25 @@ pub fn is_sound(text: &WindowText, speech_secs: f64, prompt: Option<&str>) -> bo
 /// Whether the engine is sure that somebody spoke and what was said: asked of text where it heard none before.
 pub fn is_sure(text: &WindowText) -> bool {
     text.no_speech_prob <= NO_SPEECH_PROB && text.avg_logprob >= DOUBTFUL_LOGPROB
+}
+
+/// Whether the engine may be believed where no voice was found: it is sure of itself, nothing about the text is doubtful, and
+/// there is as much of it as people say in so many seconds of sound.
+pub fn is_speech_after_all(text: &WindowText, sound_secs: f64, prompt: Option<&str>) -> bool {
+    let said = text.text();
+    text.no_speech_prob <= SURE_NO_SPEECH_PROB
+        && text.avg_logprob >= SURE_LOGPROB
+        && doubt(text, sound_secs, prompt).is_none()
+        && word::count(&said) >= SURE_WORDS
+        && word::letters(&said) >= SLOWEST_LETTERS_PER_SEC * sound_secs
+}
+
+/// A look that is dropped whole.
+pub fn drop_all(window: &Window, look: Look, reason: DropReason) -> Look {
+    let parts = all(&look.text);
+    let text = parts.iter().map(|part| dropped(window, &look.text, part, reason));
+    let dropped = look.dropped.into_iter().chain(text.filter(|dropped| !dropped.text.is_empty())).collect();
+    Look { text: without(&look.text, &parts), dropped }
 }
 
 /// What becomes of a doubtful window: the look that stands, in whole or in part, and all that does not.
@@ -183,11 +207,17 @@ fn is_noise(text: &WindowText, first_words: usize) -> bool {
     text.no_speech_prob > NO_SPEECH_PROB || logprob_of(text, &(0..first_words)) < LOST_LOGPROB
 }
 
-/// The texts of a window's parts as the window's, whose language and no-speech probability stand.
+/// The texts of a window's parts as the window's, whose no-speech probability stands. Its language is that of the longest part.
 pub fn join(whole: &WindowText, parts: impl Iterator<Item = WindowText>) -> WindowText {
     let mut joined = WindowText { pieces: Vec::new(), ..whole.clone() };
-    let mut log_probs = 0.0;
+    let (mut log_probs, mut longest) = (0.0, 0);
     for part in parts {
+        if part.pieces.len() > longest {
+            longest = part.pieces.len();
+            if !part.language.is_empty() && part.language != joined.language {
+                (joined.language, joined.language_probability) = (part.language, part.language_probability);
+            }
+        }
         log_probs += part.avg_logprob * part.pieces.len() as f32;
         joined.pieces.extend(part.pieces);
         joined.busy_ms = joined.busy_ms.saturating_add(part.busy_ms);

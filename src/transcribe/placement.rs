@@ -55,7 +55,10 @@ pub fn place(window: &Window, text: &WindowText) -> Vec<Segment> {
         return Vec::new();
     }
     let words = lay_out(&tokens, &runs);
-    segments_of(&tokens, words, window.channel, f64::from(text.no_speech_prob))
+    let mut segments = segments_of(&tokens, words, window.channel, f64::from(text.no_speech_prob));
+    let language = Some(&text.language).filter(|code| !code.is_empty());
+    segments.iter_mut().for_each(|segment| segment.language = language.cloned());
+    segments
 }
 
 /// When a part of the window's text, in bytes, was said: start and end in source seconds.
@@ -245,6 +248,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
             text: group.iter().map(|token| token.text.as_str()).collect::<String>().trim().to_owned(),
             words,
             unwritten_words: Vec::new(),
+            language: None,
             avg_logprob: group.iter().map(|token| token.log_sum).sum::<f64>() / pieces.max(f64::MIN_POSITIVE),
             no_speech_prob,
             channel,
@@ -257,6 +261,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::Found;
 
     fn window(spans: &[(f64, f64)]) -> Window {
         let at = |secs: f64| (secs * f64::from(SAMPLE_RATE_HZ)) as u64;
@@ -264,7 +269,7 @@ mod tests {
             .iter()
             .map(|(a, b)| Span { window_start: 0, source_start: at(*a), len: (at(*b) - at(*a)) as usize })
             .collect();
-        Window { index: 0, channel: Some(1), pcm: vec![], spans }
+        Window { index: 0, channel: Some(1), pcm: vec![], spans, found: Found::Voice }
     }
 
     fn text(words: &str) -> WindowText {

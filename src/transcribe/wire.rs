@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::job::Task;
 
 /// Spoken by both sides; the engine says it first, so that a daemon never talks to another version's engine.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// A header is JSON about one window: more than this is not one of ours.
 const MAX_HEADER_BYTES: u32 = 4 << 20;
@@ -33,6 +33,8 @@ pub struct Request {
 pub struct WindowOptions {
     /// Whisper language code; `None` detects it.
     pub language: Option<String>,
+    /// The codes that detection may choose from; empty for all.
+    pub languages: Vec<String>,
     /// Transcribe or translate.
     pub task: Task,
     /// Words to expect.
@@ -41,6 +43,13 @@ pub struct WindowOptions {
     pub beam_size: u8,
     /// Another reading of a doubtful window: drawn at random, by a generator that the window's samples seed, and slower.
     pub careful: bool,
+}
+
+impl WindowOptions {
+    /// All codes in it.
+    pub fn named_languages(&self) -> impl Iterator<Item = &str> {
+        self.language.iter().chain(&self.languages).map(String::as_str)
+    }
 }
 
 /// From the engine.

@@ -38,7 +38,8 @@ pub fn call() -> Transcript {
 
 /// Nothing was said.
 pub fn silence() -> Transcript {
-    Transcript { language: None, quality: Quality::default(), ..transcript(5.0, 1, "en", Vec::new()) }
+    let language = Some(Language { code: language::UNDETERMINED.to_owned(), probability: None });
+    Transcript { language, quality: Quality::default(), ..transcript(5.0, 1, "en", Vec::new()) }
 }
 
 fn damaged() -> Warning {
@@ -59,7 +60,8 @@ pub fn segment(start: f64, end: f64, text: &str, channel: Option<u16>) -> Segmen
 }
 
 /// A whole transcript of the segments.
-pub fn transcript(duration: f64, channels: u16, language: &str, segments: Vec<Segment>) -> Transcript {
+pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Vec<Segment>) -> Transcript {
+    segments.iter_mut().for_each(|segment| segment.language = Some(language.to_owned()));
     Transcript {
         version: VERSION.to_owned(),
         job: JobRef { job_id: "j1".to_owned(), user_id: "u1".to_owned(), file_id: "f1".to_owned() },
@@ -79,9 +81,11 @@ pub fn transcript(duration: f64, channels: u16, language: &str, segments: Vec<Se
             speech_duration: 3.5,
         },
         language: Some(Language { code: language.to_owned(), probability: Some(0.98) }),
+        languages: LanguageShare::of(&segments),
         task: Task::Transcribe,
         request: Some(Request {
             language: None,
+            languages: Vec::new(),
             prompt: None,
             channels: Channels::Mix,
             word_timestamps: true,

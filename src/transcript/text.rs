@@ -1,13 +1,8 @@
 //! `transcript.txt`: paragraphs for people, one a line, an empty line between them.
 
+use super::paragraph::paragraphs;
 use super::{Segment, Transcript};
-use crate::script::{line, sentence};
-
-/// Seconds of silence that end a paragraph.
-const PAUSE_SECS: f64 = 2.0;
-
-/// Characters after which a paragraph ends with its sentence: a speaker without pauses is still read in paragraphs.
-const LONG_PARAGRAPH_CHARS: usize = 800;
+use crate::script::line;
 
 /// The segments' texts on one line: `Transcript::text`.
 pub fn join(segments: &[Segment]) -> String {
@@ -21,26 +16,13 @@ pub fn render(transcript: &Transcript) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        if let Some(channel) = paragraph.first().and_then(|segment| segment.channel) {
-            text.push_str(&format!("Channel {channel}: "));
+        if let Some(speaker) = paragraph.speaker() {
+            text.push_str(&format!("{speaker}: "));
         }
-        text.push_str(&join(paragraph));
+        text.push_str(&paragraph.text());
         text.push('\n');
     }
     text
-}
-
-fn paragraphs(segments: &[Segment]) -> impl Iterator<Item = &[Segment]> {
-    let mut chars = 0;
-    segments.chunk_by(move |before, after| {
-        chars += before.text.chars().count();
-        let is_long = chars > LONG_PARAGRAPH_CHARS && sentence::is_ended(&before.text);
-        let together = before.channel == after.channel && after.start - before.end < PAUSE_SECS && !is_long;
-        if !together {
-            chars = 0;
-        }
-        together
-    })
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ pub(super) mod tests {
                 Segment {
                     words: words.collect(),
                     unwritten_words: Vec::new(),
+                    language: None,
                     start,
                     end: if random.bool() { start + 3.0 * random.f64() } else { time(random) },
                     text: random.choice(texts).unwrap_or_default().to_owned(),

@@ -37,7 +37,9 @@ async fn an_uploaded_file_becomes_transcripts_and_an_event() {
         (&json!("completed"), &json!("u7"), &json!(FILE))
     );
     assert_eq!(event["transcriptLocation"]["bucket"], json!(rig.output_bucket()));
-    assert_eq!(event["transcriptMetadata"]["language"], "en");
+    let metadata = &event["transcriptMetadata"];
+    assert_eq!((&metadata["language"], &metadata["timestamps"]), (&json!("en"), &json!(false)));
+    assert!(metadata["languages"][0]["seconds"].as_f64().unwrap() > 3.0, "{metadata:#}");
     let key = event["transcriptLocation"]["jsonKey"].as_str().unwrap();
     assert_eq!(key, format!("u7/{FILE}/transcript.json"));
     let transcript: Value = serde_json::from_slice(&rig.object(key).await.unwrap()).unwrap();
@@ -179,6 +181,7 @@ async fn silence_noise_and_a_tone_are_completed_without_text() {
         rig.send(rig.job(name, name)).await;
         let event = rig.event().await;
         assert_eq!(event["status"], "completed", "{name}");
+        assert_eq!(event["transcriptMetadata"]["language"], "un", "{name}");
         assert_eq!(text_of(&rig.transcript(name).await.unwrap()), "", "{name}");
     }
 }

@@ -6,6 +6,7 @@ mod s3;
 // the real binary, end to end
 mod dlq;
 mod e2e;
+mod languages;
 mod news;
 mod no_speech;
 // the real binary, when things go wrong: damaged files and messages, AWS or the network failing, the worker stopped or

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::rig::{PATIENCE, binary, scratch, wav};
+use crate::rig::{PATIENCE, binary, repository, scratch, wav};
 
 const RATE_HZ: f64 = 16_000.0;
 
@@ -44,6 +44,22 @@ fn melody(notes: &'static [f64], secs_per_note: f64, overtones: i32) -> Sound {
 /// Something struck so many times a second: noise that fades at once.
 fn beats(per_sec: f64, fade: f64, level: f64) -> Sound {
     sound(move |t, random| level * random * (-fade * (t * per_sec).fract() / per_sec).exp())
+}
+
+/// Thirty voices that say nothing: pitches that wander, syllables without vowels or consonants.
+fn crowd() -> Sound {
+    let mut random = fastrand::Rng::with_seed(17);
+    let voices: Vec<[f64; 4]> = (0..30)
+        .map(|_| [90.0 + 150.0 * random.f64(), 2.0 + 3.0 * random.f64(), 0.2 + random.f64(), TAU * random.f64()])
+        .collect();
+    sound(move |t, random| {
+        let voice = |[hz, syllables, wander, phase]: &[f64; 4]| {
+            let turn = TAU * hz * t + 5.0 * (wander * t + phase).sin();
+            let loud = (syllables * t + phase).sin().max(0.0);
+            loud * (1..8).map(|n| (turn * f64::from(n)).sin() / f64::from(n)).sum::<f64>()
+        };
+        0.01 * voices.iter().map(voice).sum::<f64>() + 0.005 * random
+    })
 }
 
 fn sounds() -> Vec<(&'static str, f64, Sound)> {
@@ -108,11 +124,48 @@ fn sounds() -> Vec<(&'static str, f64, Sound)> {
         ("a clock", 30.0, beats(1.0, 400.0, 0.5)),
         ("crackle", 20.0, sound(|_, random| if random > 0.999 { 0.8 } else { random * 0.001 })),
         ("an engine", 20.0, sound(|t, random| 0.3 * ((TAU * 30.0 * t).sin().powi(9) + 0.1 * random))),
+        ("a dial tone", 20.0, sound(|t, _| 0.1 * ((TAU * 350.0 * t).sin() + (TAU * 440.0 * t).sin()))),
+        ("a ring of Europe", 20.0, sound(|t, _| if t % 5.0 < 1.0 { 0.2 * (TAU * 425.0 * t).sin() } else { 0.0 })),
+        (
+            "a ring of Britain",
+            20.0,
+            sound(|t, _| {
+                let on = t % 3.0 < 0.4 || (0.6..1.0).contains(&(t % 3.0));
+                if on { 0.1 * ((TAU * 400.0 * t).sin() + (TAU * 450.0 * t).sin()) } else { 0.0 }
+            }),
+        ),
+        (
+            "harsh beeps",
+            30.0,
+            sound(|t, _| if t % 1.0 < 0.25 { 0.1 * (TAU * 1_000.0 * t).sin().signum() } else { 0.0 }),
+        ),
+        ("traffic", 60.0, {
+            let mut air = noise(0.1, 0.5);
+            sound(move |t, random| {
+                air(t, random) * (0.3 + (TAU * t / 14.6).sin().abs().powi(3) + (TAU * t / 22.0).sin().abs())
+            })
+        }),
+        ("gusts of wind", 60.0, {
+            let mut air = noise(0.03, 2.0);
+            sound(move |t, random| air(t, random) * ((TAU * 0.21 * t).sin() * (TAU * 0.034 * t).sin()).powi(2))
+        }),
+        ("a keyboard", 60.0, {
+            let mut since = 1.0;
+            sound(move |_, random| {
+                since = if random > 0.9995 { 0.0 } else { since + 1.0 / RATE_HZ };
+                0.3 * random * (-250.0_f64 * since).exp() + 0.2 * (TAU * 2_500.0 * since).sin() * (-200.0 * since).exp()
+            })
+        }),
+        ("breathing", 60.0, {
+            let mut air = noise(0.4, 0.1);
+            sound(move |t, random| air(t, random) * (TAU * t / 3.8).sin().abs().powi(2))
+        }),
+        ("a crowd", 60.0, crowd()),
     ]
 }
 
 #[tokio::test]
-async fn thirty_two_sounds_without_speech_become_no_sentence() {
+async fn sounds_without_speech_become_no_sentence() {
     let dir = scratch();
     let out = dir.path().join("out");
     let mut random = fastrand::Rng::with_seed(5);
@@ -128,19 +181,71 @@ async fn thirty_two_sounds_without_speech_become_no_sentence() {
         std::fs::write(&path, wav(&samples)).unwrap();
         files.push(path);
     }
-    assert!(files.len() >= 30);
+    assert!(files.len() >= 40);
     let mut command = binary();
     command.args(["transcribe", "--formats", "json", "--output-dir"]).arg(&out).args(&files);
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
     let ended = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    let invented: Vec<(&Path, String)> =
-        files.iter().map(|file| (file.as_path(), text_of(&out, file))).filter(|(_, text)| !text.is_empty()).collect();
+    let transcripts: Vec<(&Path, Value)> =
+        files.iter().map(|file| (file.as_path(), transcript_of(&out, file))).collect();
+    let said = |transcript: &Value| transcript["text"].as_str().unwrap().to_owned();
+    let invented: Vec<_> = transcripts.iter().filter(|(_, transcript)| !said(transcript).is_empty()).collect();
     assert!(invented.is_empty(), "{invented:#?}");
+
+    // the guards were really asked: sounds reached the engine, which made up something
+    let of = |name: &str| &transcripts.iter().find(|(path, _)| path.file_stem().unwrap() == name).unwrap().1;
+    let windows: u64 =
+        transcripts.iter().map(|(_, transcript)| transcript["quality"]["windows"].as_u64().unwrap()).sum();
+    let dropped = transcripts.iter().map(|(_, transcript)| transcript["quality"]["dropped"].as_array().unwrap().len());
+    assert!(windows >= 10 && dropped.sum::<usize>() >= 3, "{windows} windows");
+    assert!(transcripts.iter().any(|(_, transcript)| transcript["quality"]["sound_heard"].as_f64().unwrap() > 1.0));
+    for tone in
+        ["a_ringing_line", "a_ring_of_Europe", "a_ring_of_Britain", "a_busy_line", "a_dial_tone", "dialled_digits"]
+    {
+        assert_eq!(of(tone)["quality"]["windows"], 0, "{tone}");
+        assert_eq!(of(tone)["warnings"][0]["code"], "NO_SPEECH_FOUND", "{tone}");
+    }
+    for silence in ["silence_of_60_s", "dither", "an_offset"] {
+        assert_eq!(of(silence)["warnings"], Value::Array(Vec::new()), "{silence}");
+    }
+    assert!(transcripts.iter().all(|(_, transcript)| transcript["status"] == "completed"));
 }
 
-fn text_of(out: &Path, file: &Path) -> String {
+/// What is said in a clip that was changed sample by sample.
+async fn said_in(name: &str, change: impl Fn(usize, f32) -> f32, after: &[f32]) -> Value {
+    let clip = std::fs::read(repository().join("tests/audio/speech.wav")).unwrap();
+    let clip = clip[44..].chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
+    let changed = clip.enumerate().map(|(n, sample)| change(n, sample));
+    let samples = after.iter().copied().chain(changed).map(|sample| (sample * 32_767.0) as i16);
+    let dir = scratch();
+    let path = dir.path().join(name).with_extension("wav");
+    std::fs::write(&path, wav(&samples.collect::<Vec<i16>>())).unwrap();
+    let mut command = binary();
+    command.args(["transcribe", "--formats", "json", "--output-dir"]).arg(dir.path()).arg(&path);
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let ended = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    transcript_of(dir.path(), &path)
+}
+
+#[tokio::test]
+async fn speech_on_an_offset_and_after_a_ring_is_written_once() {
+    let quiet = said_in("quiet", |_, sample| 0.3 + 0.03 * sample, &[]).await;
+    let less = said_in("less", |_, sample| 0.3 + 0.1 * sample, &[]).await;
+    let at = |n: usize| n as f32 / 16_000.0;
+    let tone = |t: f32| 0.1 * ((t * 440.0 * 6.283_185).sin() + (t * 480.0 * 6.283_185).sin());
+    let ring: Vec<f32> = (0..12 * 16_000).map(|n| if at(n) % 6.0 < 2.0 { tone(at(n)) } else { 0.0 }).collect();
+    let called = said_in("called", |_, sample| sample, &ring).await;
+    for transcript in [&quiet, &less, &called] {
+        let text = transcript["text"].as_str().unwrap();
+        assert_eq!(text.matches("fellow Americans").count(), 1, "{text}");
+        assert_eq!(transcript["warnings"], Value::Array(Vec::new()));
+    }
+    assert!(called["segments"][0]["start"].as_f64().unwrap() >= 11.9, "{:#}", called["segments"]);
+}
+
+fn transcript_of(out: &Path, file: &Path) -> Value {
     let json = std::fs::read(out.join(format!("{}.json", file.file_stem().unwrap().to_string_lossy()))).unwrap();
-    let transcript: Value = serde_json::from_slice(&json).unwrap();
-    transcript["text"].as_str().unwrap().to_owned()
+    serde_json::from_slice(&json).unwrap()
 }

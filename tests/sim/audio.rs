@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use transcription_worker::audio::recording::{Decoded, Decoding, OnStep, Recording, StatedSecs};
-use transcription_worker::audio::{AudioOptions, AudioReport, SAMPLE_RATE_HZ, Span, Window};
+use transcription_worker::audio::{AudioOptions, AudioReport, Found, SAMPLE_RATE_HZ, Span, Window};
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::Fetch;
 use transcription_worker::handler::Control;
@@ -89,7 +89,7 @@ impl Recording for Tape {
                 (script.audio == Audio::Damaged).then(|| Warning { code: Code::DamagedAudio, message: message() });
             let duration = f64::from(script.windows * WINDOW_SECS);
             let audio = AudioRef { duration, speech_duration: duration, ..AudioRef::default() };
-            let report = AudioReport { audio, warnings: damaged.into_iter().collect() };
+            let report = AudioReport { audio, warnings: damaged.into_iter().collect(), ..AudioReport::default() };
             Ok(Decoded { report, busy: DECODING * script.windows })
         })
     }
@@ -99,5 +99,5 @@ fn window(number: u32, index: u32, fatal: bool) -> Window {
     let len = (WINDOW_SECS * SAMPLE_RATE_HZ) as usize;
     let span = Span { window_start: 0, source_start: u64::from(index) * len as u64, len };
     let pcm = vec![if fatal { FATAL } else { SPEECH }, number as f32, index as f32];
-    Window { index, channel: None, pcm, spans: vec![span] }
+    Window { index, channel: None, pcm, spans: vec![span], found: Found::Voice }
 }

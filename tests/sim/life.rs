@@ -139,7 +139,8 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         name: "script".to_owned(),
         path: "script".into(),
         sha256: "script".to_owned(),
-        multilingual: plan.multilingual,
+        languages: if plan.multilingual { 99 } else { 1 },
+        translates: plan.multilingual,
         size_bytes: 1,
     };
     let (counts, progress) = (Arc::<Counts>::default(), Progress::default());

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use super::activity::Kind;
+
 use super::{FRAME_SAMPLES, LEAD_FRAMES, Speech, TRAIL_FRAMES};
-use crate::audio::{SAMPLE_RATE_HZ, Span};
+use crate::audio::{Found, SAMPLE_RATE_HZ, Span};
 
 /// The longest window. Whisper hears 30 s; the last second leaves room for its end-of-speech silence.
 pub const WINDOW_SAMPLES: usize = 29 * SAMPLE_RATE_HZ as usize;
@@ -13,6 +15,9 @@ const MARGIN_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 4;
 
 /// Of a pause within a window, this much is kept after the speech before it and before the speech after it, 0.4 s.
 const PAUSE_SIDE_SAMPLES: usize = 2 * SAMPLE_RATE_HZ as usize / 5;
+
+/// And more, 2 s at most, while something sounds there: it may be voice that was not known for one.
+pub const KEPT_SOUND_SAMPLES: usize = 2 * SAMPLE_RATE_HZ as usize;
 
 /// A pause from this length on is a better cut than any other place, 0.3 s: it ends a phrase, not a word.
 const CUT_PAUSE_SAMPLES: u64 = 3 * SAMPLE_RATE_HZ as u64 / 10;
@@ -32,6 +37,8 @@ const WIDENED_SAMPLES: usize = (LEAD_FRAMES + TRAIL_FRAMES) * FRAME_SAMPLES;
 
 /// Builds windows from labelled frames.
 pub struct Packer {
+    /// What its windows are said to hold.
+    found: Found,
     /// The window in the making; ends with speech.
     pcm: Vec<f32>,
     spans: Vec<Span>,
@@ -40,28 +47,37 @@ pub struct Packer {
     in_speech: bool,
     /// The window begins inside a run that was cut through: it holds speech, however little.
     goes_on: bool,
-    /// The first part of the pause that is going on, and the last part of the rest of it.
+    /// The first part of the pause that is going on, and whether it has ended.
     pause_head: Vec<f32>,
-    pause_tail: VecDeque<f32>,
+    head_is_whole: bool,
+    /// The last frames of the rest of the pause, and whether something sounds in each.
+    pause_tail: VecDeque<(Vec<f32>, bool)>,
+    /// Samples of sound that got into no window.
+    unheard: u64,
+    has_emitted: bool,
 }
 
 impl Packer {
     /// A packer whose first frame lies at `position` of the source.
-    pub fn new(position: u64) -> Self {
+    pub fn new(position: u64, found: Found) -> Self {
         Self {
+            found,
             pcm: Vec::new(),
             spans: Vec::new(),
             position,
             in_speech: false,
             goes_on: false,
             pause_head: Vec::new(),
+            head_is_whole: false,
             pause_tail: VecDeque::new(),
+            unheard: 0,
+            has_emitted: false,
         }
     }
 
     /// Takes the next frame; appends the window it completes to `out`.
-    pub fn push(&mut self, frame: &[f32], speech: bool, out: &mut Vec<Speech>) {
-        if speech {
+    pub fn push(&mut self, frame: &[f32], kind: Kind, out: &mut Vec<Speech>) {
+        if kind == Kind::Voice {
             if !self.in_speech {
                 self.resume();
             }
@@ -70,36 +86,74 @@ impl Packer {
                 span.len += frame.len();
             }
         } else {
-            self.pause(frame);
+            self.pause(frame, kind == Kind::Sound);
         }
-        self.in_speech = speech;
+        self.in_speech = kind == Kind::Voice;
         self.position += frame.len() as u64;
         while self.pcm.len() > WINDOW_SAMPLES {
             self.cut(out);
         }
     }
 
-    /// Ends the stream.
-    pub fn finish(&mut self, out: &mut Vec<Speech>) {
-        let room = WINDOW_SAMPLES.saturating_sub(self.pcm.len()).min(MARGIN_SAMPLES);
-        self.pcm.extend(self.pause_head.drain(..).chain(self.pause_tail.drain(..)).take(room));
+    /// Ends the window in the making.
+    pub fn flush(&mut self, out: &mut Vec<Speech>) {
+        let sounds = self.pause_head.len() > PAUSE_SIDE_SAMPLES;
+        let kept = if sounds { self.pause_head.len() } else { MARGIN_SAMPLES };
+        let room = WINDOW_SAMPLES.saturating_sub(self.pcm.len()).min(kept);
+        self.pcm.extend(self.pause_head.drain(..).take(room));
+        self.head_is_whole = true;
         let (pcm, spans) = (std::mem::take(&mut self.pcm), std::mem::take(&mut self.spans));
         self.emit(pcm, spans, out);
     }
 
-    fn pause(&mut self, frame: &[f32]) {
-        let (head, tail) = frame.split_at(frame.len().min(PAUSE_SIDE_SAMPLES - self.pause_head.len()));
-        self.pause_head.extend_from_slice(head);
-        self.pause_tail.extend(tail);
-        let surplus = self.pause_tail.len().saturating_sub(PAUSE_SIDE_SAMPLES);
-        self.pause_tail.drain(..surplus);
+    /// Whether any window was complete so far.
+    pub fn has_emitted(&self) -> bool {
+        self.has_emitted
+    }
+
+    /// Samples of sound that got into no window so far.
+    pub fn unheard(&self) -> u64 {
+        self.unheard
+    }
+
+    fn pause(&mut self, frame: &[f32], sounds: bool) {
+        let held = self.pause_head.len();
+        self.head_is_whole |= held >= if sounds { KEPT_SOUND_SAMPLES } else { PAUSE_SIDE_SAMPLES };
+        if !self.head_is_whole {
+            self.pause_head.extend_from_slice(frame);
+            return;
+        }
+        self.pause_tail.push_back((frame.to_vec(), sounds));
+        if self.pause_tail.len() > KEPT_SOUND_SAMPLES / FRAME_SAMPLES
+            && let Some((frame, sounds)) = self.pause_tail.pop_front()
+        {
+            self.unheard += if sounds { frame.len() as u64 } else { 0 };
+        }
     }
 
     /// Speech begins: the pause before it becomes part of the window, or its margin.
     fn resume(&mut self) {
-        let kept = self.pause_head.len() + self.pause_tail.len();
-        let skipped = if self.spans.is_empty() { kept.saturating_sub(MARGIN_SAMPLES) } else { 0 };
-        self.pcm.extend(self.pause_head.drain(..).chain(self.pause_tail.drain(..)).skip(skipped));
+        let begins = self.spans.is_empty();
+        let least = if begins { MARGIN_SAMPLES } else { PAUSE_SIDE_SAMPLES };
+        let mut tail = 0;
+        let mut first = self.pause_tail.len();
+        for (frame, sounds) in self.pause_tail.iter().rev() {
+            if tail >= least && !sounds {
+                break;
+            }
+            tail += frame.len();
+            first -= 1;
+        }
+        let head = if begins { least.saturating_sub(tail) } else { self.pause_head.len() };
+        let skipped = self.pause_head.len().saturating_sub(head);
+        self.pcm.extend(self.pause_head.drain(..).skip(skipped));
+        for (n, (frame, sounds)) in self.pause_tail.drain(..).enumerate() {
+            match n >= first {
+                true => self.pcm.extend(frame),
+                false => self.unheard += if sounds { frame.len() as u64 } else { 0 },
+            }
+        }
+        self.head_is_whole = false;
         self.spans.push(Span { window_start: self.pcm.len(), source_start: self.position, len: 0 });
     }
 
@@ -145,7 +199,9 @@ impl Packer {
             let pause = after.source_start - (before.source_start + before.len as u64);
             let longest_yet = best.is_none_or(|(longest, _)| pause >= longest);
             if (CUT_FROM..=WINDOW_SAMPLES).contains(&end) && pause >= CUT_PAUSE_SAMPLES && longest_yet {
-                let margin = MARGIN_SAMPLES.min((after.window_start - end) / 2);
+                let kept = after.window_start - end;
+                // where something sounds in the pause it is cut in the middle, and none of it is lost
+                let margin = if kept > 2 * PAUSE_SIDE_SAMPLES { kept / 2 } else { MARGIN_SAMPLES.min(kept / 2) };
                 best = Some((pause, ((end + margin).min(WINDOW_SAMPLES), after.window_start - margin)));
             }
         }
@@ -167,7 +223,8 @@ impl Packer {
     fn emit(&mut self, pcm: Vec<f32>, spans: Vec<Span>, out: &mut Vec<Speech>) {
         let voiced: usize = spans.iter().map(|span| span.len.saturating_sub(WIDENED_SAMPLES)).sum();
         if voiced >= LEAST_VOICED_SAMPLES || self.goes_on && !spans.is_empty() {
-            out.push(Speech { pcm, spans });
+            self.has_emitted = true;
+            out.push(Speech { pcm, spans, found: self.found });
         }
         self.goes_on = false;
     }
@@ -182,20 +239,20 @@ mod tests {
         // a second before the longest window's end the speaker falls silent for 0.1 s, without a pause
         let (quiet_from, quiet_to) = (WINDOW_SAMPLES - 2_000, WINDOW_SAMPLES - 400);
         let frames = WINDOW_SAMPLES / FRAME_SAMPLES + 2;
-        let mut packer = Packer::new(0);
+        let mut packer = Packer::new(0, Found::Voice);
         let mut out = Vec::new();
         for frame in 0..frames {
             let loud = |i: usize| if (quiet_from..quiet_to).contains(&(frame * FRAME_SAMPLES + i)) { 0.0 } else { 0.5 };
-            packer.push(&std::array::from_fn::<f32, FRAME_SAMPLES, _>(loud), true, &mut out);
+            packer.push(&std::array::from_fn::<f32, FRAME_SAMPLES, _>(loud), Kind::Voice, &mut out);
         }
-        packer.finish(&mut out);
+        packer.flush(&mut out);
         let heard: usize = out.iter().flat_map(|window| &window.spans).map(|span| span.len).sum();
         assert_eq!((out.len(), heard), (2, frames * FRAME_SAMPLES));
 
-        let mut click = Packer::new(0);
+        let mut click = Packer::new(0, Found::Voice);
         let mut out = Vec::new();
-        click.push(&[0.5; FRAME_SAMPLES], true, &mut out);
-        click.finish(&mut out);
+        click.push(&[0.5; FRAME_SAMPLES], Kind::Voice, &mut out);
+        click.flush(&mut out);
         assert!(out.is_empty());
     }
 }

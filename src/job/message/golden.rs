@@ -59,6 +59,7 @@ fn every_option_of_a_job_arrives_cleaned() {
     let mut expected = named(job("42", "u1", "f1", "b", "x.flac"));
     expected.options = JobOptions {
         language: Some("de".to_owned()),
+        languages: None,
         task: Some(Task::Translate),
         model: Some("tiny.en".to_owned()),
         prompt: Some("Grüße, an Łukasz".to_owned()),

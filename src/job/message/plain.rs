@@ -57,6 +57,9 @@ pub struct PlainJob {
     pub s3_output_path: Option<String>,
     /// Spoken language: a code (`en`, `eng`), a tag (`en-US`), a name (`english`), or `auto`. Empty is the same as absent.
     pub language: Option<String>,
+    /// The languages that are spoken: of two or more, one is decided for each stretch of speech. Not beside a `language` other
+    /// than `auto`. Empty is the same as absent.
+    pub languages: Option<Vec<String>>,
     /// Transcribe, or translate to English.
     pub task: Option<Task>,
     /// Model name; must be the one the worker serves.
@@ -107,7 +110,17 @@ impl PlainJob {
 
     fn options(self) -> Result<JobOptions, Fault> {
         let language = self.language.as_deref().filter(|text| !text.trim().is_empty());
-        let language = language.map(known_language).transpose()?;
+        let mut language = language.map(known_language).transpose()?;
+        let mut languages = self.languages.filter(|named| !named.is_empty()).map(known_languages).transpose()?;
+        if languages.is_some() && language.as_ref().is_some_and(|language| language != language::AUTO) {
+            return Err(bad("`language` and `languages` exclude each other"));
+        }
+        if let Some([only]) = languages.as_deref() {
+            language = Some(only.clone());
+            languages = None;
+        } else if languages.is_some() {
+            language = None;
+        }
         let formats = self.formats.map(|mut formats| {
             formats.sort_unstable();
             formats.dedup();
@@ -115,6 +128,7 @@ impl PlainJob {
         });
         Ok(JobOptions {
             language,
+            languages,
             task: self.task,
             model: self.model.and_then(|model| one_line(&model, MAX_MODEL_CHARS)),
             prompt: self.prompt.and_then(|prompt| one_line(&prompt, MAX_PROMPT_CHARS)),
@@ -128,7 +142,7 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, task, model, prompt, formats, word_timestamps, channels } = options;
+    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels } = options;
     let mut body = json!({
         "job_id": id,
         "user_id": user_id,
@@ -137,6 +151,7 @@ pub fn single(job: &Job) -> String {
         "s3_input_path": source.to_string(),
         "s3_output_path": output.as_ref().map(ToString::to_string),
         "language": language,
+        "languages": languages,
         "task": task,
         "model": model,
         "prompt": prompt,
@@ -180,6 +195,11 @@ fn known_language(text: &str) -> Result<String, Fault> {
         Some(code) => Ok(code.to_owned()),
         None => Err(bad(format!("`language` \"{}\" is none that Whisper knows", shown(text)))),
     }
+}
+
+fn known_languages(named: Vec<String>) -> Result<Vec<String>, Fault> {
+    language::codes(&named)
+        .map_err(|unknown| bad(format!("`languages` has \"{}\", which Whisper does not know", shown(unknown))))
 }
 
 /// The text on one line, without control characters (a NUL would panic in the engine's C strings), capped and trimmed.

@@ -155,6 +155,22 @@ fn auto_and_region_tags_are_languages_and_null_is_none() {
 }
 
 #[test]
+fn several_languages_are_cleaned_one_is_a_language_and_a_language_excludes_them() {
+    let read = |languages: Value, language: Value| {
+        let body = json!({"s3_input_path": "s3://b/k.mp3", "languages": languages, "language": language});
+        let options = only_job(&body).options;
+        (options.language, options.languages.unwrap_or_default())
+    };
+    assert_eq!(read(json!(["German", "en-US", "de"]), Value::Null), (None, vec!["de".to_owned(), "en".to_owned()]));
+    assert_eq!(read(json!(["de", "en"]), json!("auto")).1.len(), 2);
+    assert_eq!(read(json!(["deu"]), json!("")), (Some("de".to_owned()), Vec::new()));
+    assert_eq!(read(json!([]), json!("fr")), (Some("fr".to_owned()), Vec::new()));
+    assert!(refusal(&with("languages", json!(["de", "klingon"]))).contains("klingon"));
+    let both = json!({"s3_input_path": "s3://b/k.mp3", "languages": ["de", "en"], "language": "de"});
+    assert!(refusal(&both.to_string()).contains("exclude"));
+}
+
+#[test]
 fn a_byte_order_mark_and_a_second_encoding_are_taken_off() {
     let body = with("note", json!(1));
     let plain = read(&body).unwrap();
@@ -211,6 +227,7 @@ fn a_job_by_itself_is_the_same_job() {
         json!({"s3_input_path": "s3://b/k.mp3", "s3_output_path": "s3://out/x.json", "language": "AUTO",
             "task": "translate", "model": "base", "prompt": "a\nb", "formats": ["vtt", "amazon"],
             "word_timestamps": false, "channels": "separate"}),
+        json!({"s3_input_path": "s3://b/k.mp3", "languages": ["de", "en-US", "yue"]}),
         json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"},
             "object": {"key": "users/sub/7b1c2d3e-4f50-4a61-8b72-9c83ad94be05/a.mp3", "etag": "e"}}}),
     ] {

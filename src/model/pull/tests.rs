@@ -86,6 +86,7 @@ fn entry(file: &[u8], urls: &[&str]) -> Entry {
         sha256: checksum::compute(temp.path()).unwrap(),
         licence: "MIT".to_owned(),
         multilingual: false,
+        translates: false,
         sources: urls.iter().map(|url| Source::Hub { url: (*url).to_owned() }).collect(),
     }
 }

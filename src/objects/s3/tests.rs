@@ -79,3 +79,32 @@ async fn a_write_on_a_condition_that_does_not_hold_is_a_change() {
     assert_eq!(missing("NoSuchKey", &unchanged).await, Code::ObjectChanged);
     assert_eq!(missing("NoSuchBucket", &unchanged).await, Code::ObjectNotFound);
 }
+
+#[tokio::test]
+async fn a_temporary_object_is_tagged_and_where_the_role_may_not_tag_written_without() {
+    let put = async |objects: &S3Objects| {
+        objects
+            .put_temporary(&Location::new("b", "k"), Bytes::from_static(b"{}"), "application/json", &Condition::Always)
+            .await
+    };
+    let written = |_: &_| Answer::new(200, "").with("etag", "\"e\"");
+    let aws = FakeAws::new(written);
+    let objects = S3Objects::new(Client::new(&aws.config()), None);
+    assert_eq!(put(&objects).await, Ok("e".to_owned()));
+    objects.put(&Location::new("b", "k"), Bytes::new(), "text/plain", &Condition::Always).await.unwrap();
+    assert_eq!(aws.headers("x-amz-tagging"), [Some("transcription-worker=temporary".to_owned()), None]);
+
+    let aws = FakeAws::new(move |request| match request.headers().get("x-amz-tagging") {
+        Some(_) => Answer::s3_error(403, "AccessDenied", "s3:PutObjectTagging"),
+        None => written(request),
+    });
+    let objects = S3Objects::new(Client::new(&aws.config()), None);
+    assert_eq!((put(&objects).await, put(&objects).await), (Ok("e".to_owned()), Ok("e".to_owned())));
+    let tagged: Vec<bool> = aws.headers("x-amz-tagging").iter().map(Option::is_some).collect();
+    assert_eq!(tagged, [true, false, false], "tried once");
+
+    let aws = FakeAws::new(|_| Answer::s3_error(403, "AccessDenied", "s3:PutObject"));
+    let objects = S3Objects::new(Client::new(&aws.config()), None);
+    assert!(put(&objects).await.is_err());
+    assert!(!objects.untagged.load(Ordering::Relaxed), "it may not write at all");
+}

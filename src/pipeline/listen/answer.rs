@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::parts;
-use crate::audio::{SAMPLE_RATE_HZ, Window};
+use super::{language, parts};
+use crate::audio::{Found, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::{FinishedWindow, shape};
 use crate::fault::Fault;
 use crate::transcribe::guard::{self, Look, SecondLook};
+use crate::transcribe::pace::Pace;
 use crate::transcribe::wire::{WindowOptions, WindowText};
 use crate::transcribe::{Session, placement};
 use crate::transcript::{DropReason, Dropped};
@@ -31,6 +32,8 @@ pub struct Answer {
     pub text: WindowText,
     /// How much was heard before any listening to parts, as [`placement::letters`] counts it.
     pub letters: u32,
+    /// [`FinishedWindow::vote`].
+    pub vote: Option<(String, u16)>,
     /// The guards dropped its text, all of it.
     pub is_dropped: bool,
     /// What they dropped.
@@ -47,19 +50,42 @@ impl Answer {
         if shape(&window) != saved.shape {
             return Err(window);
         }
-        let FinishedWindow { text, letters, is_dropped, dropped, retried, .. } = saved;
-        Ok(Self { text, letters, is_dropped, dropped, retried, saved: true, ..Self::to_be(window) })
+        let FinishedWindow { text, letters, vote, is_dropped, dropped, retried, .. } = saved;
+        Ok(Self { text, letters, vote, is_dropped, dropped, retried, saved: true, ..Self::to_be(window) })
     }
 
     /// As it is saved.
     pub fn into_finished(self) -> FinishedWindow {
-        let Self { window, shape, text, letters, is_dropped, dropped, retried, .. } = self;
-        FinishedWindow { index: window.index, shape, text, letters, is_dropped, dropped, retried }
+        let Self { window, shape, text, letters, vote, is_dropped, dropped, retried, .. } = self;
+        FinishedWindow { index: window.index, shape, text, letters, vote, is_dropped, dropped, retried }
     }
 
     /// Seconds of voice.
     pub fn speech_secs(&self) -> f64 {
         self.window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+
+    /// Whether the window has lost text, as far as the pace of those before it tells. Sound is no measure of it.
+    pub fn is_short(&self, pace: &mut Pace) -> bool {
+        self.window.found == Found::Voice && pace.is_short(&self.text, self.letters, self.speech_secs())
+    }
+
+    /// The answer to a window in which no voice was found. It is heard once: what it costs is bounded.
+    fn of_sound(self, look: Look, prompt: Option<&str>) -> Self {
+        let secs = self.speech_secs();
+        tracing::debug!(
+            secs,
+            no_speech = look.text.no_speech_prob,
+            logprob = look.text.avg_logprob,
+            text = look.text.text(),
+            "sound without voice"
+        );
+        let Look { text, dropped } = match guard::is_speech_after_all(&look.text, secs, prompt) {
+            true => look,
+            false => guard::drop_all(&self.window, look, DropReason::NoVoice),
+        };
+        let letters = placement::letters(&text.pieces);
+        Self { letters, text, is_dropped: letters == 0, dropped, ..self }
     }
 
     /// An answer that has no text yet.
@@ -68,8 +94,8 @@ impl Answer {
         let pcm = Arc::new(std::mem::take(&mut window.pcm));
         let secs = pcm.len() as f64 / f64::from(SAMPLE_RATE_HZ);
         let text = WindowText::default();
-        let (letters, is_dropped, dropped) = (0, false, Vec::new());
-        Self { window, pcm, shape, secs, text, letters, is_dropped, dropped, retried: false, saved: false }
+        let (letters, vote, is_dropped, dropped) = (0, None, false, Vec::new());
+        Self { window, pcm, shape, secs, text, letters, vote, is_dropped, dropped, retried: false, saved: false }
     }
 }
 
@@ -82,10 +108,24 @@ pub fn ask(
     window: Window,
     options: WindowOptions,
 ) -> impl Future<Output = Result<Answer, Fault>> + Send {
-    let answer = Answer::to_be(window);
+    ask_again(session, Answer::to_be(window), options)
+}
+
+/// As [`ask`], for a window that was answered: nothing of that answer is left but its vote.
+///
+/// # Errors
+/// The engine's.
+pub fn ask_again(
+    session: Arc<Session>,
+    answer: Answer,
+    options: WindowOptions,
+) -> impl Future<Output = Result<Answer, Fault>> + Send {
     let first_look = session.submit(answer.pcm.clone(), options.clone());
     async move {
         let mut look = Look::at(&answer.window, first_look.await?);
+        if answer.window.found == Found::Sound {
+            return Ok(answer.of_sound(look, options.prompt.as_deref()));
+        }
         let doubt = guard::doubt(&look.text, answer.speech_secs(), options.prompt.as_deref());
         if let Some(reason) = doubt {
             let second = listen_again(&session, &answer, &look.text, reason, options).await?;
@@ -94,7 +134,10 @@ pub fn ask(
         let Look { text, dropped } = look;
         let letters = placement::letters(&text.pieces);
         let is_dropped = letters == 0 && !dropped.is_empty();
-        Ok(Answer { letters, text, is_dropped, dropped, retried: doubt.is_some(), ..answer })
+        let guess = text.language_probability.filter(|_| letters > 0);
+        let vote = guess.map(|probability| (text.language.clone(), language::thousandths(probability)));
+        let vote = answer.vote.clone().or(vote);
+        Ok(Answer { letters, text, vote, is_dropped, dropped, retried: doubt.is_some(), ..answer })
     }
 }
 
@@ -116,7 +159,8 @@ async fn listen_again(
     Ok(SecondLook { sound, heard: guard::join(first, looks.into_iter().map(|(text, _)| text)) })
 }
 
-/// What is heard in each part of a window, in the language that the window was heard in, and the part's seconds.
+/// What is heard in each part of a window, in the language that the window was heard in if that is certain, and the part's
+/// seconds.
 async fn listen_to(
     session: &Session,
     answer: &Answer,
@@ -124,7 +168,7 @@ async fn listen_to(
     parts: &[Range<usize>],
     options: WindowOptions,
 ) -> Result<Vec<(WindowText, f64)>, Fault> {
-    let language = Some(first.language.clone()).filter(|code| !code.is_empty());
+    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && language::is_certain(first));
     let options = WindowOptions { language, ..options };
     let looks = parts.iter().map(|part| {
         let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();

@@ -1,11 +1,12 @@
 //! What is dropped and what stands, with second looks that agree and that do not.
 
 use super::*;
-use crate::audio::{SAMPLE_RATE_HZ, Span};
+use crate::audio::{Found, SAMPLE_RATE_HZ, Span};
 
 fn window(secs: f64) -> Window {
     let len = (secs * f64::from(SAMPLE_RATE_HZ)) as usize;
-    Window { index: 0, channel: None, pcm: Vec::new(), spans: vec![Span { window_start: 0, source_start: 0, len }] }
+    let spans = vec![Span { window_start: 0, source_start: 0, len }];
+    Window { index: 0, channel: None, pcm: Vec::new(), spans, found: Found::Voice }
 }
 
 /// In pieces of three characters: tokens end anywhere.

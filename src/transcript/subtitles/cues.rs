@@ -34,8 +34,8 @@ pub struct Cue {
 /// The transcript's cues in order. Where channels are separate, each segment's first cue names its channel, and a cue
 /// ends when another channel's begins. A cue is only dropped where more of them meet than there are milliseconds.
 pub fn cues(transcript: &Transcript) -> Vec<Cue> {
-    let language = transcript.language.as_ref().map_or("", |language| language.code.as_str());
-    let cues = transcript.segments.iter().flat_map(|segment| Layout::of(segment, language).cues());
+    let layout = |segment| Layout::of(segment, transcript.written_in(segment));
+    let cues = transcript.segments.iter().flat_map(|segment| layout(segment).cues());
     let mut cues: Vec<Cue> = cues.collect();
     cues.sort_by_key(|cue| cue.start_ms);
     timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64)

@@ -1,0 +1,63 @@
+//! Paragraphs: what a reader takes in at once.
+
+use super::Segment;
+use super::text::join;
+use crate::script::sentence;
+
+/// Seconds of silence that end a paragraph.
+const PAUSE_SECS: f64 = 2.0;
+
+/// Characters after which a paragraph ends with its sentence: a speaker without pauses is still read in paragraphs.
+const LONG_CHARS: usize = 800;
+
+/// Segments that belong together: at least one, of one channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Paragraph<'a> {
+    /// In order of start.
+    pub segments: &'a [Segment],
+}
+
+impl Paragraph<'_> {
+    /// Seconds.
+    pub fn start(&self) -> f64 {
+        self.segments.first().map_or(0.0, |first| first.start)
+    }
+
+    /// The text on one line.
+    pub fn text(&self) -> String {
+        join(self.segments)
+    }
+
+    /// Who speaks, as far as it is known: the channel, where channels are separate.
+    pub fn speaker(&self) -> Option<String> {
+        speaker(self.segments.first()?)
+    }
+}
+
+/// Who speaks in a segment, as far as it is known.
+pub fn speaker(segment: &Segment) -> Option<String> {
+    segment.channel.map(|channel| format!("Channel {channel}"))
+}
+
+/// The paragraphs of a transcript's segments.
+pub fn paragraphs(segments: &[Segment]) -> impl Iterator<Item = Paragraph<'_>> {
+    let mut chars = 0;
+    let chunks = segments.chunk_by(move |before, after| {
+        chars += before.text.chars().count();
+        let is_long = chars > LONG_CHARS && sentence::is_ended(&before.text);
+        let together = before.channel == after.channel && after.start - before.end < PAUSE_SECS && !is_long;
+        if !together {
+            chars = 0;
+        }
+        together
+    });
+    chunks.map(|segments| Paragraph { segments })
+}
+
+/// The sentences of a transcript's segments: of one channel, without a long pause, to the sentence's end.
+pub fn sentences(segments: &[Segment]) -> impl Iterator<Item = Paragraph<'_>> {
+    let together = |before: &Segment, after: &Segment| {
+        before.channel == after.channel && after.start - before.end < PAUSE_SECS && !sentence::is_ended(&before.text)
+    };
+    segments.chunk_by(together).map(|segments| Paragraph { segments })
+}
