@@ -85,7 +85,7 @@ pub fn heads(hparams: &Hparams) -> Vec<(usize, usize)> {
     const LARGE_V3: &[(usize, usize)] =
         &[(7, 0), (10, 17), (12, 18), (13, 12), (16, 1), (17, 14), (19, 11), (21, 4), (24, 1), (25, 6)];
     const TURBO: &[(usize, usize)] = &[(2, 4), (2, 11), (3, 3), (3, 6), (3, 11), (3, 14)];
-    let published: &[(usize, usize)] = match (hparams.audio_layers, hparams.text_layers, hparams.multilingual()) {
+    let published: &[(usize, usize)] = match (hparams.audio_layers, hparams.text_layers, hparams.languages() > 1) {
         (4, 4, false) => TINY_EN,
         (4, 4, true) => TINY,
         (6, 6, false) => BASE_EN,

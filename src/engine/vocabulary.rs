@@ -38,7 +38,7 @@ impl Vocabulary {
         /// Of an English model. Others have one text token more, and as many languages as fit.
         const ENGLISH_END: Token = 50_256;
         const ENGLISH_SIZE: Token = 51_864;
-        let multilingual = hparams.multilingual();
+        let multilingual = hparams.languages() > 1;
         let size = Token::try_from(hparams.vocabulary).unwrap_or(ENGLISH_SIZE);
         let end_of_text = ENGLISH_END + Token::from(multilingual);
         // English models keep the numbers of 99 languages free; the timestamps are the last 1,501 tokens
