@@ -1,6 +1,5 @@
 //! The composition root: the only place that names adapters. Builds what the commands run from the configuration.
 
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +8,7 @@ use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
 use crate::engine;
 use crate::health::Health;
-use crate::model::retype::{self, Storage};
-use crate::model::{self, Model};
+use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
 use crate::transcribe::child::EngineCommand;
 use crate::transcribe::supervisor::EngineSettings;
@@ -97,10 +95,11 @@ pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) 
     let gpus = gpus(config)?;
     let lanes = lanes(config, !gpus.is_empty());
     let devices: Vec<Option<u8>> = if gpus.is_empty() { vec![None] } else { gpus.iter().copied().map(Some).collect() };
-    let (encoder, decoder) = weights(model, gpus.is_empty());
+    let beside = model.path.parent().map(Path::to_owned);
+    beside.into_iter().chain(model::cache_dir()).for_each(|dir| leftovers::remove(model, &dir));
     let mut engines = Vec::new();
     for gpu in devices {
-        let own = own_engine(&encoder, decoder.as_deref(), lanes, usize::from(config.threads), gpu)
+        let own = own_engine(&model.path, &config.weights, config.beam_size, lanes, usize::from(config.threads), gpu)
             .map_err(|e| format!("failed to find the path of this program: {e}"))?;
         let command = match &config.engine_command {
             Some(program) => EngineCommand { program: program.clone(), ..own },
@@ -129,30 +128,18 @@ fn gpus(config: &EngineConfig) -> Result<&[u8], String> {
     }
 }
 
-/// Lanes of each engine.
+/// Windows at a time in each engine.
 fn lanes(config: &EngineConfig, on_gpu: bool) -> usize {
-    /// Streams that fill a GPU of g4dn to g6 without running out of its memory with large-v3-turbo.
-    const GPU_LANES: usize = 4;
+    /// Rows of a batch: so many read the weights together. More of them make a window slower and few things faster.
+    const ROWS: usize = 4;
+    const GPU_ROWS: usize = 8;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = usize::from(config.threads);
-    config.lanes.first().copied().map_or(if on_gpu { GPU_LANES } else { (cores / threads).max(1) }, usize::from)
-}
-
-/// The files the engine loads, to encode and to decode with: the model's own, or copies that the CPU is faster with, made
-/// at the first time beside it or in the cache.
-pub fn weights(model: &Model, on_cpu: bool) -> (PathBuf, Option<PathBuf>) {
-    if !on_cpu {
-        return (model.path.clone(), None);
-    }
-    let beside = model.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let places: Vec<PathBuf> = iter::once(beside.to_owned()).chain(model::cache_dir()).collect();
-    let copy = |storage| {
-        retype::copy(model, storage, &places)
-            .inspect_err(|e| tracing::warn!("the model is used as it is, which is slower: {e}"))
-            .ok()
-    };
-    let encoder = if engine::multiplies_bf16() { copy(Storage::Bf16) } else { None };
-    (encoder.unwrap_or_else(|| model.path.clone()), copy(Storage::Q8))
+    let streams = if on_gpu { 1 } else { (cores / usize::from(config.threads)).max(1) };
+    let rows = if on_gpu { GPU_ROWS } else { ROWS };
+    // each text that a beam search follows is a row
+    let rows = (rows / usize::from(config.beam_size)).max(1);
+    // the engine takes no more
+    config.lanes.first().copied().map_or((streams * rows).min(64), usize::from)
 }
 
 /// This worker, as transcripts name it.

@@ -8,13 +8,28 @@ use std::process::ExitCode;
 
 use crate::transcribe::wire::{Response, write_frame};
 
+pub mod alignment;
+pub mod beam;
+pub mod context;
+pub mod decoder;
 pub mod device;
+pub mod embedding;
+pub mod encoder;
+pub mod forward;
 pub mod greedy;
+pub mod lane;
 pub mod lanes;
+pub mod model;
 pub mod native;
+#[cfg(test)]
+mod oracle;
+pub mod pieces;
 pub mod processor;
+pub mod row;
+pub mod rules;
 pub mod spectrogram;
-pub mod whisper;
+pub mod vocabulary;
+pub mod weights;
 
 /// What the engine process is started with.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,13 +37,16 @@ pub struct EngineArgs {
     /// The ggml file
     #[arg(long)]
     pub model: PathBuf,
-    /// A ggml file of the same model to decode with; without it the first is used for both
-    #[arg(long)]
-    pub decoder_model: Option<PathBuf>,
+    /// How matrices are stored: `f16`, `bf16` or `q8_0`, or the encoder's and the decoder's; `auto` as the device likes it
+    #[arg(long, default_value = "auto")]
+    pub weights: String,
     /// Windows transcribed at a time
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub lanes: u8,
-    /// Threads in each lane
+    /// Texts of a window that a beam search follows at most
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub beam_size: u8,
+    /// Threads of each stream; on a processor there are as many streams as they leave cores for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub threads: u8,
     /// The GPU's index; without it the CPU is used
@@ -44,10 +62,4 @@ pub fn main(args: &EngineArgs) -> ExitCode {
     let _ = write_frame(&mut io::stdout(), &Response::Failed { id: 0, reason: error.to_string() }, &[]);
     tracing::error!("the engine ends: {error}");
     ExitCode::FAILURE
-}
-
-/// Whether this CPU, and the kernels this program was built with, multiply bf16 matrices in hardware: 1.7 times as fast
-/// as f16, at the same accuracy.
-pub fn multiplies_bf16() -> bool {
-    processor::compiled(whisper_rs::print_system_info(), "AVX512_BF16")
 }

@@ -13,11 +13,11 @@ pub mod convert;
 pub mod ctranslate2;
 pub mod download;
 pub mod ggml;
+pub mod leftovers;
 pub mod mel;
 pub mod pull;
 pub mod pypi;
 mod reader;
-pub mod retype;
 mod vocabulary;
 
 #[cfg(test)]

@@ -176,16 +176,15 @@ impl Drop for Session {
 /// The path of the running program cannot be read.
 pub fn own_engine(
     model: &Path,
-    decoder: Option<&Path>,
+    weights: &str,
+    beam_size: u8,
     lanes: usize,
     threads: usize,
     gpu: Option<u8>,
 ) -> std::io::Result<EngineCommand> {
     let mut args = vec!["engine".into(), "--model".into(), model.into()];
     args.extend(["--lanes".into(), lanes.to_string().into(), "--threads".into(), threads.to_string().into()]);
-    if let Some(decoder) = decoder {
-        args.extend(["--decoder-model".into(), decoder.into()]);
-    }
+    args.extend(["--weights".into(), weights.into(), "--beam-size".into(), beam_size.to_string().into()]);
     if let Some(gpu) = gpu {
         args.extend(["--gpu".into(), gpu.to_string().into()]);
     }

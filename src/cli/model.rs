@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::app;
 use crate::model::catalogue::{Catalogue, Entry};
 use crate::model::pull::{self, Report, SourceKind};
 use crate::model::{self, ModelError, convert};
@@ -74,11 +73,6 @@ pub fn run(command: ModelCommand) -> Result<(), ModelError> {
             let models_dir = dir.path();
             let path = pull::pull(find(&catalogue, &name)?, &models_dir, source, &mut report)?;
             report.end();
-            if !cfg!(feature = "cuda") {
-                // now, where the folder can be written, and not at each worker's first start
-                let model = model::resolve(&name, &models_dir)?;
-                app::weights(&model, true);
-            }
             print(&path.display().to_string())
         }
         ModelCommand::List { dir } => list(&catalogue, &dir.path()),

@@ -64,15 +64,20 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_GPUS", value_delimiter = ',', default_value = "0", value_name = "N,…")]
     pub gpus: Vec<u8>,
 
-    /// Windows transcribed at a time by each engine; `bench` takes several [default: one per core, 4 on a GPU]
-    #[arg(long, env = "TRANSCRIPTION_LANES", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=32), value_name = "N")]
+    /// Windows transcribed at a time by each engine; `bench` takes several [default: 4 per core, 8 on a GPU]
+    #[arg(long, env = "TRANSCRIPTION_LANES", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub lanes: Vec<u8>,
 
-    /// Threads in each lane; lanes x threads beyond the cores make everything slower
+    /// Cores that compute the same windows together; with 1 each core has windows of its own
     #[arg(long, env = "TRANSCRIPTION_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub threads: u8,
 
-    /// Beam width; 1 is greedy with temperature fallback
+    /// How the model's matrices are held in memory: `f16`, `bf16` or `q8_0`, or the encoder's and the decoder's with a comma
+    /// between; `auto` as the device computes fastest
+    #[arg(long, env = "TRANSCRIPTION_WEIGHTS", default_value = "auto", value_name = "KIND", hide_short_help = true)]
+    pub weights: String,
+
+    /// Texts of a window that are followed, of which the most probable is taken; 1 is greedy
     #[arg(long, env = "TRANSCRIPTION_BEAM_SIZE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8), value_name = "N")]
     pub beam_size: u8,
 

@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-use super::native::Token;
+use super::vocabulary::Token;
 
 /// A token and how sure the model is of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +58,23 @@ pub fn sample(
     let Some(drawn) = drawn else { return Some(best) };
     let logprob = best.logprob + allowed.get(drawn)? - top;
     Some(Choice { token: Token::try_from(drawn).ok()?, logprob })
+}
+
+/// The `count` most probable of the same tokens, in that order.
+pub fn best(logits: &[f32], end_of_text: Token, forbidden: &[Token], count: usize) -> Vec<Choice> {
+    let end = usize::try_from(end_of_text).unwrap_or_default() + 1;
+    let allowed = without(logits.get(..end).unwrap_or_default(), forbidden);
+    let all = log_sum_exp(&allowed);
+    let mut best: Vec<Choice> = Vec::with_capacity(count + 1);
+    for (logit, token) in allowed.iter().zip(0..) {
+        let logprob = logit - all;
+        if best.len() < count || best.last().is_some_and(|last| logprob > last.logprob) {
+            let at = best.partition_point(|better| better.logprob >= logprob);
+            best.insert(at, Choice { token, logprob });
+            best.truncate(count);
+        }
+    }
+    best
 }
 
 fn without(logits: &[f32], forbidden: &[Token]) -> Vec<f32> {

@@ -200,6 +200,25 @@ pub fn inspect(path: &Path) -> Result<Contents, ModelError> {
     Ok(Contents { hparams, tokens, tensors })
 }
 
+/// The bytes of a model file's text tokens, in their order.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn token_texts(path: &Path) -> Result<Vec<Vec<u8>>, ModelError> {
+    let mut input = Reader::open(path)?;
+    // the magic and the dimensions, then the mel filters
+    input.skip(4 + 11 * 4)?;
+    let (rows, columns) = (input.u32()?, input.u32()?);
+    input.skip(u64::from(rows) * u64::from(columns) * 4)?;
+    let tokens = input.u32()?;
+    (0..tokens)
+        .map(|_| {
+            let len = input.u32()?;
+            input.bytes(len as usize)
+        })
+        .collect()
+}
+
 fn vocabulary(input: &mut Reader, hparams: &Hparams) -> Result<u32, ModelError> {
     let offset = input.offset();
     let tokens = input.u32()?;

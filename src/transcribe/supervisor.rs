@@ -295,6 +295,10 @@ impl Supervisor {
 
     fn report_ready(&self, link: &dyn Link) {
         let info = link.info();
+        // before it is told: whoever waits for that asks how many there are
+        if !self.trust.is_lost() {
+            self.own.lanes.store(info.lanes.max(1) as u64, Ordering::Relaxed);
+        }
         self.own.pid.store(link.pid().map_or(0, u64::from), Ordering::Relaxed);
         // before anybody hears that it is ready, and asks how many there are
         if !self.trust.is_lost() {

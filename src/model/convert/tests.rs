@@ -106,15 +106,6 @@ fn converted(dir: &TempDir) -> Result<(PathBuf, ggml::Contents), ModelError> {
     Ok((out.clone(), ggml::inspect(&out)?))
 }
 
-/// A model of ours in `dir`, small and whole.
-pub fn small_model(dir: &TempDir) -> PathBuf {
-    let source = folder(&whisper(false).file("WhisperSpec"));
-    let (weights, vocabulary) = parts_of(source.path()).unwrap();
-    let out = dir.path().join("ggml-mine.bin");
-    convert(&weights, &vocabulary, &out).unwrap();
-    out
-}
-
 /// The numbers of a tensor of f32 (0) or f16 (1).
 fn values(file: &[u8], tensor: &ggml::Tensor) -> Vec<f32> {
     let data = &file[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize];

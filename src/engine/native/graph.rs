@@ -1,0 +1,306 @@
+//! A computation, described step by step and then computed. Tensors are named by what the mathematics says: innermost
+//! dimension first, a matrix `[n, m]` has m rows of n numbers.
+#![expect(unsafe_code, reason = "ggml is C; each call says why it is sound")]
+
+use std::borrow::Cow;
+use std::ffi::c_int;
+use std::ptr::{self, NonNull};
+
+use whisper_rs::whisper_rs_sys as sys;
+
+use super::backend::{Backend, MemoryKind};
+use super::tensor::{Kind, Number, Tensor, bytes_of};
+
+/// The steps of a computation.
+#[derive(Debug)]
+pub struct Graph {
+    context: NonNull<sys::ggml_context>,
+    raw: *mut sys::ggml_cgraph,
+}
+
+/// A context for descriptions alone.
+pub(super) fn context(tensors: usize, graph_nodes: usize) -> Result<NonNull<sys::ggml_context>, String> {
+    // SAFETY: both read constants, the second adds to them
+    let (tensor, graph) = unsafe { (sys::ggml_tensor_overhead(), sys::ggml_graph_overhead_custom(graph_nodes, false)) };
+    let bytes = (tensors + 1) * tensor + if graph_nodes > 0 { graph } else { 0 };
+    let params = sys::ggml_init_params { mem_size: bytes, mem_buffer: ptr::null_mut(), no_alloc: true };
+    // SAFETY: a plain value; the memory is ggml's own
+    NonNull::new(unsafe { sys::ggml_init(params) }).ok_or_else(|| "there is no memory for a graph".to_owned())
+}
+
+/// A length as ggml has it.
+pub(super) fn extent(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn number(length: usize) -> c_int {
+    c_int::try_from(length).unwrap_or(c_int::MAX)
+}
+
+impl Graph {
+    /// An empty computation of at most so many steps, views included.
+    ///
+    /// # Errors
+    /// No memory for its description.
+    pub fn new(steps: usize) -> Result<Self, String> {
+        let context = context(steps, steps)?;
+        // SAFETY: the context is alive and has room for the graph
+        let raw = unsafe { sys::ggml_new_graph_custom(context.as_ptr(), steps, false) };
+        Ok(Self { context, raw })
+    }
+
+    pub(super) fn raw(&self) -> *mut sys::ggml_cgraph {
+        self.raw
+    }
+
+    fn own(&self, raw: *mut sys::ggml_tensor) -> Tensor<'_> {
+        Tensor::new(raw)
+    }
+
+    fn ctx(&self) -> *mut sys::ggml_context {
+        self.context.as_ptr()
+    }
+
+    /// What is set before the computation.
+    pub fn input(&self, kind: Kind, dims: [usize; 4]) -> Tensor<'_> {
+        let dims = dims.map(extent);
+        // SAFETY: the context is alive; the flag is set on a fresh tensor
+        unsafe {
+            let tensor = sys::ggml_new_tensor(self.ctx(), kind.0, 4, dims.as_ptr());
+            sys::ggml_set_input(tensor);
+            self.own(tensor)
+        }
+    }
+
+    /// Computes this, and keeps it until the computation's end.
+    pub fn output<'g>(&'g self, result: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: all of the graph's tensors are alive
+        unsafe { sys::ggml_set_output(result.raw.as_ptr()) }
+        self.compute(result);
+        result
+    }
+
+    /// Computes this before what is named later: a cache is written before it is read.
+    pub fn compute<'g>(&'g self, step: Tensor<'g>) {
+        // SAFETY: graph and tensor are alive
+        unsafe { sys::ggml_build_forward_expand(self.raw, step.raw.as_ptr()) }
+    }
+
+    /// Each row of `rows` times each row of `weights`: `[n, m] x [n, k]` is `[m, k]`.
+    pub fn multiply<'g>(&'g self, weights: Tensor<'g>, rows: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: both tensors are alive; shapes that do not fit end the process
+        self.own(unsafe { sys::ggml_mul_mat(self.ctx(), weights.raw.as_ptr(), rows.raw.as_ptr()) })
+    }
+
+    /// The sum; `b` is repeated where it is smaller.
+    pub fn add<'g>(&'g self, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_add(self.ctx(), a.raw.as_ptr(), b.raw.as_ptr()) })
+    }
+
+    /// The product number by number; `b` is repeated where it is smaller.
+    pub fn times<'g>(&'g self, a: Tensor<'g>, b: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_mul(self.ctx(), a.raw.as_ptr(), b.raw.as_ptr()) })
+    }
+
+    /// Each row less its mean, divided by its deviation.
+    pub fn normalise<'g>(&'g self, a: Tensor<'g>) -> Tensor<'g> {
+        /// Of OpenAI's model.
+        const EPSILON: f32 = 1e-5;
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_norm(self.ctx(), a.raw.as_ptr(), EPSILON) })
+    }
+
+    /// The smooth threshold.
+    pub fn gelu<'g>(&'g self, a: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_gelu_inplace(self.ctx(), a.raw.as_ptr()) })
+    }
+
+    /// Each row, times `scale` and plus its row of `mask`, as probabilities.
+    pub fn soft_max<'g>(&'g self, a: Tensor<'g>, mask: Option<Tensor<'g>>, scale: f32) -> Tensor<'g> {
+        let mask = mask.map_or(ptr::null_mut(), |mask| mask.raw.as_ptr());
+        // SAFETY: as above; no mask is a null
+        self.own(unsafe { sys::ggml_soft_max_ext_inplace(self.ctx(), a.raw.as_ptr(), mask, scale, 0.0) })
+    }
+
+    /// Attention without its matrix of probabilities: queries `[d, t, heads, rows]`, keys and values `[d, n, heads, rows]`,
+    /// a half-precision mask `[n, t, 1, rows]`; the result is `[d, heads, t, rows]`.
+    pub fn attend<'g>(
+        &'g self,
+        queries: Tensor<'g>,
+        keys: Tensor<'g>,
+        values: Tensor<'g>,
+        mask: Option<Tensor<'g>>,
+        scale: f32,
+    ) -> Tensor<'g> {
+        let mask = mask.map_or(ptr::null_mut(), |mask| mask.raw.as_ptr());
+        let (q, k, v) = (queries.raw.as_ptr(), keys.raw.as_ptr(), values.raw.as_ptr());
+        // SAFETY: as above; no mask is a null
+        unsafe {
+            let result = sys::ggml_flash_attn_ext(self.ctx(), q, k, v, mask, scale, 0.0, 0.0);
+            sys::ggml_flash_attn_ext_set_prec(result, sys::ggml_prec_GGML_PREC_F32);
+            self.own(result)
+        }
+    }
+
+    /// The same numbers in other rows, where they lie one after the other.
+    pub fn reshape<'g>(&'g self, a: Tensor<'g>, dims: [usize; 4]) -> Tensor<'g> {
+        let [a0, a1, a2, a3] = dims.map(extent);
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_reshape_4d(self.ctx(), a.raw.as_ptr(), a0, a1, a2, a3) })
+    }
+
+    /// A part: dimensions, the bytes from one row, matrix and block to the next, and where it begins.
+    pub fn view<'g>(&'g self, a: Tensor<'g>, dims: [usize; 4], steps: [usize; 3], offset: usize) -> Tensor<'g> {
+        let ([a0, a1, a2, a3], [s1, s2, s3]) = (dims.map(extent), steps);
+        // SAFETY: as above; a part beyond its whole ends the process
+        self.own(unsafe { sys::ggml_view_4d(self.ctx(), a.raw.as_ptr(), a0, a1, a2, a3, s1, s2, s3, offset) })
+    }
+
+    /// The same numbers with their dimensions in another order: dimension i becomes `order[i]`.
+    pub fn permute<'g>(&'g self, a: Tensor<'g>, order: [usize; 4]) -> Tensor<'g> {
+        let [a0, a1, a2, a3] = order.map(number);
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_permute(self.ctx(), a.raw.as_ptr(), a0, a1, a2, a3) })
+    }
+
+    /// The same numbers, one after the other.
+    pub fn contiguous<'g>(&'g self, a: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_cont(self.ctx(), a.raw.as_ptr()) })
+    }
+
+    /// The same numbers, one after the other, stored as `kind`.
+    pub fn cast<'g>(&'g self, a: Tensor<'g>, kind: Kind) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_cast(self.ctx(), a.raw.as_ptr(), kind.0) })
+    }
+
+    /// `a` written into `place`, stored as that is.
+    pub fn copy<'g>(&'g self, a: Tensor<'g>, place: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_cpy(self.ctx(), a.raw.as_ptr(), place.raw.as_ptr()) })
+    }
+
+    /// Rows written into the table's rows of the given numbers ([`Kind::I64`]), stored as they are there.
+    pub fn set_rows<'g>(&'g self, table: Tensor<'g>, rows: Tensor<'g>, numbers: Tensor<'g>) -> Tensor<'g> {
+        let (table, rows, numbers) = (table.raw.as_ptr(), rows.raw.as_ptr(), numbers.raw.as_ptr());
+        // SAFETY: as above; a number beyond the table ends the process
+        self.own(unsafe { sys::ggml_set_rows(self.ctx(), table, rows, numbers) })
+    }
+
+    /// The table's rows of the given numbers ([`Kind::I32`]), as single precision.
+    pub fn rows<'g>(&'g self, table: Tensor<'g>, numbers: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_get_rows(self.ctx(), table.raw.as_ptr(), numbers.raw.as_ptr()) })
+    }
+
+    /// Rows of zeros before and after those of a matrix.
+    pub fn pad_rows_around<'g>(&'g self, a: Tensor<'g>, before: usize, after: usize) -> Tensor<'g> {
+        let (before, after) = (number(before), number(after));
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_pad_ext(self.ctx(), a.raw.as_ptr(), 0, 0, before, after, 0, 0, 0, 0) })
+    }
+
+    /// Rows of zeros after those of each matrix, up to a multiple of `to`.
+    pub fn pad_rows<'g>(&'g self, a: Tensor<'g>, to: usize) -> Tensor<'g> {
+        let rows = number(a.dim(1).next_multiple_of(to) - a.dim(1));
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_pad_ext(self.ctx(), a.raw.as_ptr(), 0, 0, 0, rows, 0, 0, 0, 0) })
+    }
+
+    /// The place of the greatest number in each row.
+    pub fn greatest<'g>(&'g self, a: Tensor<'g>) -> Tensor<'g> {
+        // SAFETY: as above
+        self.own(unsafe { sys::ggml_argmax(self.ctx(), a.raw.as_ptr()) })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // SAFETY: made once and freed once; tensors that point into it borrow it
+        unsafe { sys::ggml_free(self.context.as_ptr()) }
+    }
+}
+
+/// Memory for the intermediate results of one graph at a time; grows to the largest.
+#[derive(Debug)]
+pub struct Workspace {
+    raw: sys::ggml_gallocr_t,
+}
+
+// SAFETY: nothing in it belongs to a thread; all that uses it takes `&mut self`
+unsafe impl Send for Workspace {}
+
+impl Workspace {
+    /// One that has no memory yet.
+    pub fn new(memory: MemoryKind) -> Self {
+        // SAFETY: the kind of memory lives as long as the program
+        Self { raw: unsafe { sys::ggml_gallocr_new(memory.0.as_ptr()) } }
+    }
+
+    /// Gives the graph's tensors their memory.
+    ///
+    /// # Errors
+    /// There is not so much.
+    pub fn place<'w>(&'w mut self, graph: &'w Graph) -> Result<Placed<'w>, String> {
+        // SAFETY: both are alive
+        if unsafe { sys::ggml_gallocr_alloc_graph(self.raw, graph.raw()) } {
+            return Ok(Placed { graph, _memory: self });
+        }
+        Err("there is no memory for a graph's intermediate results".to_owned())
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // SAFETY: made once and freed once; graphs that lie in it borrow it
+        unsafe { sys::ggml_gallocr_free(self.raw) }
+    }
+}
+
+/// A graph whose tensors have memory.
+pub struct Placed<'w> {
+    graph: &'w Graph,
+    _memory: &'w mut Workspace,
+}
+
+impl Placed<'_> {
+    /// Fills an input.
+    ///
+    /// # Errors
+    /// The numbers are not of its kind, or not as many.
+    pub fn set<N: Number>(&mut self, input: Tensor<'_>, numbers: &[N]) -> Result<(), String> {
+        let bytes = bytes_of(numbers);
+        if input.kind() != N::KIND || input.bytes() != bytes.len() {
+            return Err(format!("bug: {} bytes for an input of {}", bytes.len(), input.bytes()));
+        }
+        input.write(bytes, 0)
+    }
+
+    /// Computes.
+    ///
+    /// # Errors
+    /// Ggml's refusal.
+    pub fn compute(&mut self, backend: &mut Backend) -> Result<(), String> {
+        backend.compute(self.graph)
+    }
+
+    /// Numbers of an output from number `first` on.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn read<'t>(&'t self, output: &'t Tensor<'_>, first: usize, count: usize) -> Result<Cow<'t, [f32]>, String> {
+        output.read(first, count)
+    }
+
+    /// The first indices of an output.
+    ///
+    /// # Errors
+    /// There are not so many.
+    pub fn read_indices(&self, output: Tensor<'_>, count: usize) -> Result<Vec<i32>, String> {
+        output.read_i32(count)
+    }
+}
