@@ -44,6 +44,7 @@ fn why(reason: DropReason) -> &'static str {
         DropReason::Repetition => "left out: repeated faster than anyone speaks",
         DropReason::TooFast => "left out: more than anyone can say in the time",
         DropReason::Unsure => "left out: very unsure",
+        DropReason::NoVoice => "left out: no voice was found there",
     }
 }
 

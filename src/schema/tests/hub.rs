@@ -24,6 +24,10 @@ fn misfits(user: &str, file: &str, transcript: Option<&Transcript>) -> Vec<Strin
         srt_key: Some(at("srt").key),
         vtt_key: Some(at("vtt").key),
         amazon_key: None,
+        html_key: None,
+        md_key: None,
+        ndjson_key: None,
+        podcast_key: None,
     };
     let event = match transcript {
         Some(transcript) => TranscriptionCompleted::done(&job, transcript, location, 1.5, now),
