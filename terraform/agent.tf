@@ -1,5 +1,5 @@
-# What the image's CloudWatch agent sends where: the worker's log lines to this hub's group, metrics in them or at its port
-# (EMF), and the machine's own figures. The image carries the same file with the group of a hub named `transcription`.
+# What the image's CloudWatch agent sends where: the worker's log lines to this hub's group, metrics among them (EMF), and the
+# machine's own figures. The image carries the same file with the group of a hub named `transcription`.
 
 locals {
   agent_file = jsondecode(file("${path.module}/cloudwatch-agent.json"))

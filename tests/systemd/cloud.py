@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import urllib.parse
 import urllib.request
 
 import botocore.session
@@ -141,6 +142,41 @@ class Metadata:
         self.server.handle_error = lambda *_: None
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def off(self):
+        self.server.shutdown()
+
+
+class Group:
+    """The Auto Scaling API as far as a worker calls it: it remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = asked = []
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):  # pylint: disable=invalid-name
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                asked.append({name: values[0] for name, values in urllib.parse.parse_qs(body).items()})
+                action = asked[-1]["Action"]
+                text = f"<{action}Response><{action}Result/><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"
+                self.send_response(200)
+                self.send_header("Content-Type", "text/xml")
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_):  # pylint: disable=arguments-differ
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server.handle_error = lambda *_: None
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def actions(self):
+        return [request["Action"] for request in self.asked]
 
     def off(self):
         self.server.shutdown()
