@@ -279,9 +279,10 @@ impl Demuxer for GeneralPackets {
             let has_clock = matches!(self.container, "ogg" | "flac");
             let at_secs = self.time_base.filter(|_| has_clock).map(|base| {
                 let at = base.calc_time_saturating(coded.pts).as_secs_f64();
-                let zero = *self.zero_secs.get_or_insert(at);
                 let trimmed = if self.is_opus { 0.0 } else { secs(self.time_base, coded.trim_start) };
-                at - zero + trimmed - self.delay_secs
+                // what is played begins at 0, behind what the decoder leaves out
+                let zero = *self.zero_secs.get_or_insert(at + trimmed);
+                at + trimmed - zero - self.delay_secs
             });
             return Ok(Step::Packet(self.packet(coded, at_secs)));
         }
