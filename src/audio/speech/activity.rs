@@ -31,6 +31,9 @@ const QUIETER: f32 = 0.5;
 const OVER_ROOM: f32 = 4.0;
 const ABOVE_ROOM: f32 = 2.0;
 
+/// What is heard there for less than this is the detector's start, not a syllable (0.1 s).
+const SYLLABLE_FRAMES: usize = 6;
+
 /// What stands out of the room's noise so far, and is no fainter than this, is a sound (8 dB; -74 dBFS).
 const SOUND_ABOVE_ROOM: f32 = 2.5;
 const FAINTEST_SOUND_RMS: f32 = 0.000_2;
@@ -157,11 +160,15 @@ impl Activity {
         self.own.warm = listens_closely;
         let tail = frames.len().saturating_sub(WARM_UP_FRAMES);
         self.before = frames.iter().skip(tail).map(|frame| frame.filtered.clone()).collect();
-        for (frame, (own, smooth)) in frames.into_iter().zip(own.into_iter().zip(smooth)) {
-            let mut voiced = self.steady.hears(&frame, steady_gain);
-            if listens_closely {
-                voiced |= self.own.hears(&frame, gain(own)) && stands_out(&frame) && is_quieter(&own);
+        let mut heard_closely = vec![false; frames.len()];
+        if listens_closely {
+            for ((heard, frame), own) in heard_closely.iter_mut().zip(&frames).zip(&own) {
+                *heard = self.own.hears(frame, gain(*own)) && stands_out(frame) && is_quieter(own);
             }
+            without_blips(&mut heard_closely);
+        }
+        for ((frame, smooth), closely) in frames.into_iter().zip(smooth).zip(heard_closely) {
+            let voiced = self.steady.hears(&frame, steady_gain) || closely;
             let kind = match voiced {
                 _ if frame.in_tone => Kind::Quiet,
                 true => Kind::Voice,
@@ -170,6 +177,20 @@ impl Activity {
             };
             self.judged.push_back((frame.samples, kind));
         }
+    }
+}
+
+/// Takes out what is too short for a syllable, but at the edges, where it may go on.
+fn without_blips(heard: &mut [bool]) {
+    let len = heard.len();
+    let mut from = 0;
+    while from < len {
+        let run = heard[from..].iter().take_while(|voiced| **voiced == heard[from]).count();
+        let is_blip = run < SYLLABLE_FRAMES && from > 0 && from + run < len;
+        if is_blip && heard[from] {
+            heard[from..from + run].fill(false);
+        }
+        from += run;
     }
 }
 
