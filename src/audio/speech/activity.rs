@@ -31,8 +31,8 @@ const QUIETER: f32 = 0.5;
 const OVER_ROOM: f32 = 4.0;
 const ABOVE_ROOM: f32 = 2.0;
 
-/// What is heard there for less than this is the detector's start, not a syllable (0.1 s).
-const SYLLABLE_FRAMES: usize = 6;
+/// What is heard there for less than this is a breath or the detector's start, not a word (0.2 s).
+const WORD_FRAMES: usize = 12;
 
 /// What stands out of the room's noise so far, and is no fainter than this, is a sound (8 dB; -74 dBFS).
 const SOUND_ABOVE_ROOM: f32 = 2.5;
@@ -150,7 +150,7 @@ impl Activity {
             // the detector takes the step from nothing to noise for speech: let it hear the noise first
             self.steady.warm_up(frames.iter().take(WARM_UP_FRAMES).map(|frame| &frame.filtered), steady_gain);
         }
-        let stands_out = |frame: &Frame| frame.rms > (room * ABOVE_ROOM).max(FLOOR_RMS);
+        let stands_out = |frame: &Frame| frame.rms > (room * ABOVE_ROOM).max(FAINTEST_SOUND_RMS);
         let is_quieter = |own: &f32| *own < loudest * QUIETER;
         let listens_closely = frames.iter().zip(&own).any(|(frame, own)| stands_out(frame) && is_quieter(own));
         if listens_closely && !self.own.warm {
@@ -180,13 +180,13 @@ impl Activity {
     }
 }
 
-/// Takes out what is too short for a syllable, but at the edges, where it may go on.
+/// Takes out what is too short for a word, but at the edges, where it may go on.
 fn without_blips(heard: &mut [bool]) {
     let len = heard.len();
     let mut from = 0;
     while from < len {
         let run = heard[from..].iter().take_while(|voiced| **voiced == heard[from]).count();
-        let is_blip = run < SYLLABLE_FRAMES && from > 0 && from + run < len;
+        let is_blip = run < WORD_FRAMES && from > 0 && from + run < len;
         if is_blip && heard[from] {
             heard[from..from + run].fill(false);
         }
