@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -160,6 +160,13 @@ bench-memory: model
 ## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
 bench-fairness: model
 	@$(WORKER) bench --fairness tests/audio/jfk.flac --model $(MODEL) --models-dir $(MODELS)
+
+## make media-matrix  files of all containers, codecs and ailments, read by us and by ffmpeg: CELL=mkv-opus tries some
+media-matrix:
+	@scripts/install-packages build
+	@scripts/install-packages test
+	$(CARGO) test --release --test it --no-run
+	CELL=$(CELL) $(CARGO) test --release --test it media_matrix -- --ignored --nocapture
 
 ## make bench-decode  seconds of audio decoded per second of one core, per format
 bench-decode:

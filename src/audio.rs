@@ -10,6 +10,7 @@ use crate::job::Channels;
 use crate::transcript::{AudioRef, Warning};
 
 mod codecs;
+mod container;
 pub mod decode;
 mod ffmpeg;
 mod mix;
@@ -17,13 +18,15 @@ pub mod recording;
 pub mod resample;
 pub mod speech;
 mod streams;
+mod timeline;
+mod tracks;
 
 /// Whisper's sample rate.
 pub const SAMPLE_RATE_HZ: u32 = 16_000;
 
 /// Version of how windows are cut. Bump it with any change to decoding, speech detection or cutting: checkpoints of the
 /// version before are then ignored.
-pub const WINDOWING: u32 = 4;
+pub const WINDOWING: u32 = 5;
 
 /// How to read a file.
 #[derive(Debug, Clone)]

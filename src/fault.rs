@@ -41,6 +41,8 @@ pub enum Code {
     UnsupportedFormat,
     /// The container is readable and holds no audio.
     NoAudioTrack,
+    /// The audio is encrypted.
+    EncryptedAudio,
     /// A known format whose data cannot be decoded.
     CorruptAudio,
     /// Longer than the configured limit.
@@ -73,6 +75,8 @@ pub enum Code {
     DamagedAudio,
     /// A `partial` transcript: the audio ends before its container says.
     TruncatedAudio,
+    /// A `partial` transcript: the audio track to transcribe holds nothing but silence, and the file has others.
+    SilentTrack,
     /// A `completed` transcript without text of audio that is not silent.
     NoSpeechFound,
     /// A bug in this program.

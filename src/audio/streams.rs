@@ -79,6 +79,11 @@ impl<'a> Streams<'a> {
         self.name
     }
 
+    /// How the file is to be read.
+    pub fn options(&self) -> &'a AudioOptions {
+        self.options
+    }
+
     /// Seconds pushed so far.
     pub fn secs(&self) -> f64 {
         self.secs
@@ -167,18 +172,6 @@ impl<'a> Streams<'a> {
             }
             self.feed(index, Some(&mut mixed))?;
             self.mixed = mixed;
-        }
-        Ok(())
-    }
-
-    /// Takes `secs` of silence, for what could not be decoded: the times after it stay true.
-    pub fn push_silence(&mut self, secs: f64) -> Result<(), Fault> {
-        let mut frames = (secs * f64::from(self.rate_hz)).round() as usize;
-        let silence = vec![0.0; frames.min(self.rate_hz as usize)];
-        while frames > 0 && !silence.is_empty() {
-            let piece = silence.get(..frames.min(silence.len())).unwrap_or_default();
-            self.push(self.rate_hz, &vec![piece; usize::from(self.channels)])?;
-            frames -= piece.len();
         }
         Ok(())
     }

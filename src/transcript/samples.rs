@@ -79,6 +79,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
             sample_rate_hz: 44_100,
             channels,
             speech_duration: 3.5,
+            tracks: Vec::new(),
         },
         language: Some(Language { code: language.to_owned(), probability: Some(0.98) }),
         languages: LanguageShare::of(&segments),

@@ -19,6 +19,7 @@ mod faults;
 mod group;
 mod interruptions;
 mod many_jobs;
+mod media;
 mod network;
 mod poison;
 mod resume;

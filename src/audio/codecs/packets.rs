@@ -1,25 +1,19 @@
 //! Packet by packet through a file: damage is skipped and counted, its time kept as silence, padding removed.
 
-use std::io::ErrorKind;
-
-use symphonia::core::errors::{Error, Result as CodecResult};
-use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, TimeBase};
-
-use super::{Source, audio_track, guarded, make_decoder};
+use super::{Source, guarded, make_decoder, unopenable};
+use crate::audio::container::{Packet, Part, Step};
 use crate::audio::decode::Failure;
 use crate::audio::streams::{MAX_CHANNELS, Streams};
+use crate::audio::timeline::Timeline;
 use crate::fault::{Code, Fault};
 
 /// A lost packet is replaced by silence of its length, but no longer than any codec's packet, seconds: the length is
 /// the file's word only.
 const MAX_PACKET_SECS: f64 = 1.0;
 
-/// Between these lengths a jump of the time stamps is lost audio, seconds. Less is rounding, more is another clock.
-const GAP_SECS: std::ops::Range<f64> = 0.1..600.0;
-
-/// Packets after the stated end of an MP3 that are its encoder's padding; more are a second file behind the first.
-const PADDING_PACKETS: usize = 3;
+/// Longer jumps of the time stamps than this are another clock, seconds. The tables of an MP4 file are believed: one wrong
+/// bit does not make them.
+const LONGEST_GAP_SECS: f64 = 600.0;
 
 /// What was met on the way.
 #[derive(Default)]
@@ -32,6 +26,10 @@ pub struct Tally {
     pub damaged: u64,
     /// What the last damage was.
     pub last_error: String,
+    /// The file ends before its structure does.
+    pub is_cut_off: bool,
+    /// There was nothing but silence.
+    pub is_silent: bool,
 }
 
 impl Tally {
@@ -41,55 +39,72 @@ impl Tally {
     }
 }
 
-/// Where the next packet should begin, and what was held back.
-#[derive(Default)]
-struct Progress {
-    /// Time stamp at which the last packet's audio ended, seconds.
-    next_secs: Option<f64>,
-    /// Decoded packets that lie after the stated end.
-    beyond: Vec<Vec<Vec<f32>>>,
+/// What is at work on a track.
+struct Pump<'a> {
+    source: &'a mut Source,
+    timeline: Timeline,
+    tally: Tally,
+    planes: Vec<Vec<f32>>,
+    /// Frames that the encoder put in front and that are still to be left out.
+    delay: usize,
+    /// Rate and channels of the packet before.
+    shape: Option<(u32, usize)>,
 }
 
 /// Decodes packet by packet until the file ends.
 pub fn pump(source: &mut Source, streams: &mut Streams<'_>) -> Result<Tally, Failure> {
-    let mut tally = Tally::default();
-    let mut progress = Progress::default();
-    let mut planes: Vec<Vec<f32>> = Vec::new();
-    loop {
-        let packet = match guarded(|| source.format.next_packet()) {
-            Ok(Some(packet)) => packet,
-            Ok(None) => break,
-            // the next stream of a chained file
-            Err(Error::ResetRequired) => match reopen(source) {
-                Ok(()) => {
-                    progress.next_secs = None;
-                    continue;
-                }
-                Err(e) => {
-                    tally.damage(e);
-                    break;
-                }
-            },
-            Err(Error::IoError(e)) if e.kind() == ErrorKind::UnexpectedEof => break,
-            Err(Error::IoError(e)) if e.raw_os_error().is_some() => {
-                let message = format!("failed to read the downloaded copy of {}: {e}", streams.name());
-                return Err(Fault::transient(Code::Internal, message).into());
+    let mut pump = Pump::new(source);
+    while pump.step(streams)? {}
+    pump.timeline.finish(streams)?;
+    pump.count_gaps(streams);
+    pump.tally.is_silent = pump.timeline.is_silent();
+    Ok(pump.tally)
+}
+
+/// Decodes until there is sound: `false` where there is none, or it cannot be decoded.
+pub fn finds_sound(source: &mut Source, streams: &mut Streams<'_>) -> bool {
+    let mut pump = Pump::new(source);
+    while pump.step(streams).unwrap_or(false) {
+        if !pump.timeline.is_silent() {
+            return true;
+        }
+    }
+    pump.timeline.finish(streams).is_ok() && !pump.timeline.is_silent()
+}
+
+impl<'a> Pump<'a> {
+    fn new(source: &'a mut Source) -> Self {
+        let longest_gap_secs = if source.opened.container == "isomp4" { f64::INFINITY } else { LONGEST_GAP_SECS };
+        let delay = source.opened.format.delay as usize;
+        let timeline = Timeline::new(longest_gap_secs);
+        Self { source, timeline, tally: Tally::default(), planes: Vec::new(), delay, shape: None }
+    }
+
+    /// Takes the next packet; `false` at the end.
+    fn step(&mut self, streams: &mut Streams<'_>) -> Result<bool, Failure> {
+        let packet = match self.source.opened.demuxer.next().map_err(|e| unopenable(streams.name(), &e))? {
+            Step::Packet(packet) => packet,
+            Step::Damaged(reason) => {
+                self.tally.damage(reason);
+                return Ok(true);
             }
-            // the container cannot be followed further
-            Err(e) => {
-                tally.damage(e);
-                break;
+            Step::End { cut_off } => {
+                self.tally.is_cut_off = cut_off;
+                return Ok(false);
             }
         };
-        if packet.track_id != source.track_id {
-            continue;
+        self.tally.packet_bytes += packet.coded.data.len() as u64;
+        if let Some(params) = &packet.changed {
+            match guarded(|| make_decoder(params)) {
+                Ok(decoder) => self.source.decoder = decoder,
+                Err(e) => self.tally.damage(e),
+            }
         }
-        tally.packet_bytes += packet.data.len() as u64;
         let decoded = guarded(|| {
-            let decoded = source.decoder.decode(&packet)?;
+            let decoded = self.source.decoder.decode(&packet.coded)?;
             let spec = (decoded.spec().rate(), decoded.num_planes());
             if spec.1 <= MAX_CHANNELS {
-                decoded.copy_to_vecs_planar::<f32>(&mut planes);
+                decoded.copy_to_vecs_planar::<f32>(&mut self.planes);
             }
             Ok(spec)
         });
@@ -98,105 +113,62 @@ pub fn pump(source: &mut Source, streams: &mut Streams<'_>) -> Result<Tally, Fai
                 let message = format!("{} has {channels} channels, more than {MAX_CHANNELS}", streams.name());
                 return Err(Fault::permanent(Code::UnsupportedFormat, message).into());
             }
-            Ok((rate_hz, _)) => {
-                tally.good_packets += 1;
-                fill_gap(source, &packet, rate_hz, &planes, &mut progress, &mut tally, streams)?;
-                for planes in trim(source, &packet, rate_hz, &mut planes, &mut progress) {
-                    streams.push(rate_hz, &planes)?;
-                }
+            Ok((rate_hz, channels)) => {
+                self.tally.good_packets += 1;
+                self.shape = Some((rate_hz, channels));
+                self.place(&packet, rate_hz, streams)?;
+                self.count_gaps(streams);
             }
             Err(e) => {
-                tally.damage(e);
-                let secs = secs(source.time_base, packet.dur).min(MAX_PACKET_SECS);
-                progress.next_secs = progress.next_secs.map(|next| next + secs);
-                if tally.good_packets > 0 {
-                    streams.push_silence(secs)?;
+                self.tally.damage(e);
+                // what a decoder is readied with has no time
+                if let Some((rate_hz, channels)) = self.shape.filter(|_| !packet.parts.is_empty()) {
+                    let frames = (packet.secs.min(MAX_PACKET_SECS) * f64::from(rate_hz)).round() as usize;
+                    let at_secs = packet.parts.first().and_then(|part| part.at_secs);
+                    self.timeline.push(rate_hz, vec![vec![0.0; frames]; channels], at_secs, streams)?;
                 }
             }
         }
+        Ok(true)
     }
-    Ok(tally)
-}
 
-/// Silence where time stamps jump: the demuxer skipped pages or frames with a wrong checksum without a word, and all
-/// times after them would be early. In Matroska a jump may also be silence that was never sent: no damage.
-fn fill_gap(
-    source: &Source,
-    packet: &Packet,
-    rate_hz: u32,
-    planes: &[Vec<f32>],
-    progress: &mut Progress,
-    tally: &mut Tally,
-    streams: &mut Streams<'_>,
-) -> Result<(), Fault> {
-    let Some(base) = source.time_base.filter(|_| matches!(source.container, "ogg" | "flac" | "matroska")) else {
-        return Ok(());
-    };
-    let start_secs = base.calc_time_saturating(packet.pts).as_secs_f64();
-    let gap_secs = progress.next_secs.map_or(0.0, |next| start_secs - next);
-    let frames = planes.first().map_or(0, Vec::len);
-    progress.next_secs = Some(start_secs + frames as f64 / f64::from(rate_hz.max(1)));
-    if !GAP_SECS.contains(&gap_secs) {
-        return Ok(());
-    }
-    if source.container != "matroska" {
-        tally.damage(format!("{gap_secs:.1} s are missing at {:.1} s", streams.secs()));
-    }
-    streams.push_silence(gap_secs)
-}
-
-/// Removes what the encoder added at the start and end. Answers what is to be pushed: usually the packet's audio, now
-/// and then nothing, or packets that were held back.
-fn trim(
-    source: &mut Source,
-    packet: &Packet,
-    rate_hz: u32,
-    planes: &mut Vec<Vec<f32>>,
-    progress: &mut Progress,
-) -> Vec<Vec<Vec<f32>>> {
-    let frames = planes.first().map_or(0, Vec::len);
-    let in_frames = source.time_base == TimeBase::try_from_recip(rate_hz);
-    let count = |duration: Duration| usize::try_from(duration.get()).unwrap_or(usize::MAX);
-    match (source.container, source.codec) {
-        ("isomp4", "aac") if in_frames => {
-            let wanted = count(packet.dur);
-            let kept = if wanted == 0 { frames } else { frames.min(wanted) };
-            let skipped = source.priming.min(kept);
-            source.priming -= skipped;
-            shorten(planes, skipped, kept);
-        }
-        ("mp1" | "mp2" | "mp3", _) if in_frames && source.end_is_known => {
-            let (start, end) = (count(packet.trim_start), count(packet.trim_end));
-            if end >= frames {
-                progress.beyond.push(std::mem::take(planes));
-                source.end_is_known = progress.beyond.len() <= PADDING_PACKETS;
-                return if source.end_is_known { Vec::new() } else { std::mem::take(&mut progress.beyond) };
+    /// Puts what a packet decoded to on the time line, without what its encoder added.
+    fn place(&mut self, packet: &Packet, rate_hz: u32, streams: &mut Streams<'_>) -> Result<(), Fault> {
+        let rate = f64::from(rate_hz.max(1));
+        let frames_of = |secs: f64| (secs * rate).round() as usize;
+        let all = self.planes.first().map_or(0, Vec::len);
+        let end = all - frames_of(packet.cut_secs).min(all);
+        let delay = self.delay.min(end);
+        self.delay -= delay;
+        for (index, Part { skip_secs, len_secs, at_secs }) in packet.parts.iter().enumerate() {
+            let wanted = frames_of(*skip_secs).min(end);
+            let from = wanted.max(delay);
+            let len = if len_secs.is_finite() { frames_of(*len_secs) } else { end };
+            let to = wanted.saturating_add(len).min(end);
+            if from >= to {
+                continue;
             }
-            shorten(planes, start, frames.saturating_sub(end));
+            let at_secs = at_secs.map(|at| at + (from - wanted) as f64 / rate);
+            if let (true, Some(at_secs)) = (packet.restarts && index == 0, at_secs) {
+                self.timeline.restart(at_secs, streams)?;
+            }
+            let is_whole = from == 0 && to == all && packet.parts.len() == 1;
+            let planes = if is_whole {
+                std::mem::take(&mut self.planes)
+            } else {
+                self.planes.iter().map(|plane| plane.get(from..to).unwrap_or_default().to_vec()).collect()
+            };
+            self.timeline.push(rate_hz, planes, at_secs, streams)?;
         }
-        _ => {}
+        Ok(())
     }
-    vec![std::mem::take(planes)]
-}
 
-/// Keeps frames `from..to`.
-fn shorten(planes: &mut [Vec<f32>], from: usize, to: usize) {
-    for plane in planes {
-        plane.truncate(to);
-        plane.drain(..from.min(plane.len()));
+    /// In Ogg and FLAC a gap is what the reader skipped because of a wrong checksum; elsewhere it may be silence that was
+    /// never sent.
+    fn count_gaps(&mut self, streams: &Streams<'_>) {
+        let gap_secs = self.timeline.take_filled_secs();
+        if gap_secs > 0.0 && matches!(self.source.opened.container, "ogg" | "flac") {
+            self.tally.damage(format!("{gap_secs:.1} s are missing before {:.1} s", streams.secs()));
+        }
     }
-}
-
-/// A decoder for the track as it is described now.
-fn reopen(source: &mut Source) -> CodecResult<()> {
-    let Some((track, params)) = audio_track(source.format.as_ref()) else {
-        return Err(Error::DecodeError("the audio track ends"));
-    };
-    source.decoder = make_decoder(params)?;
-    (source.track_id, source.time_base) = (track.id, track.time_base);
-    Ok(())
-}
-
-fn secs(base: Option<TimeBase>, duration: Duration) -> f64 {
-    base.map_or(0.0, |base| base.calc_duration_saturating(duration).as_secs_f64())
 }

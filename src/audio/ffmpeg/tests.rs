@@ -14,10 +14,14 @@ fn options(ffmpeg: Option<&Path>) -> AudioOptions {
 
 /// Reads `bytes`, which no built-in decoder knows, with `program` as ffmpeg.
 fn read(program: &Path, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
+    read_with(Some(program), bytes)
+}
+
+fn read_with(program: Option<&Path>, bytes: &[u8]) -> (Result<AudioReport, Fault>, Vec<Window>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("-talk: 1.au");
     std::fs::write(&path, bytes).unwrap();
-    let options = options(Some(program));
+    let options = options(program);
     let mut windows = Vec::new();
     let report = read_windows(&path, "user/talk.au", &options, &mut |window: Window| {
         windows.push(window);
@@ -34,8 +38,32 @@ fn script(folder: &tempfile::TempDir, lines: &str) -> PathBuf {
     path
 }
 
-/// Begins mono audio of 16 kHz.
-const HEADER: &str = r"printf '.snd\000\000\000\030\377\377\377\377\000\000\000\006\000\000\076\200\000\000\000\001'";
+/// Writes what ffmpeg would of so many seconds of silence, mono at 16 kHz, and answers how a script gives it.
+fn given(folder: &tempfile::TempDir, secs: u16) -> String {
+    let element = |id: &[u8], content: &[u8]| {
+        let size = (content.len() as u32 | 0x1000_0000).to_be_bytes();
+        [id, &size, content].concat()
+    };
+    let sound = [element(&[0xB5], &16_000.0_f32.to_be_bytes()), element(&[0x9F], &[1]), element(&[0x62, 0x64], &[32])];
+    let track = [
+        element(&[0xD7], &[1]),
+        element(&[0x83], &[2]),
+        element(&[0x86], b"A_PCM/FLOAT/IEEE"),
+        element(&[0xE1], &sound.concat()),
+    ];
+    let tracks = element(&[0x16, 0x54, 0xAE, 0x6B], &element(&[0xAE], &track.concat()));
+    // a segment of unknown size, and a cluster for each second
+    let mut file = [&[0x1A, 0x45, 0xDF, 0xA3, 0x80, 0x18, 0x53, 0x80, 0x67, 0xFF], &tracks[..]].concat();
+    for second in 0..secs {
+        let time = element(&[0xE7], &(u32::from(second) * 1_000).to_be_bytes());
+        let block = element(&[0xA3], &[&[0x81, 0, 0, 0x80], &[0; 64_000][..]].concat());
+        file.extend(element(&[0x1F, 0x43, 0xB6, 0x75], &[time, block].concat()));
+    }
+    let path = folder.path().join("output");
+    std::fs::write(&path, file).unwrap();
+    // what is in the file is asked first, without a request for output
+    format!("case \"$*\" in *pipe:1) ;; *) exit 1;; esac\ncat '{}'", path.display())
+}
 
 fn installed() -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
@@ -61,6 +89,23 @@ fn a_format_without_a_built_in_decoder_is_read_where_ffmpeg_is_installed() {
 }
 
 #[test]
+fn a_sphere_file_is_read_and_named() {
+    let Some(program) = installed() else { return };
+    let wav = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav")).unwrap();
+    let mut file = b"NIST_1A\n   1024\nchannel_count -i 1\nsample_rate -i 16000\nsample_n_bytes -i 2\n\
+        sample_byte_format -s2 01\nsample_coding -s3 pcm\nsample_sig_bits -i 16\nend_head\n"
+        .to_vec();
+    file.resize(1024, b' ');
+    file.extend(&wav[44..]);
+    let (report, windows) = read(&program, &file);
+    let audio = report.unwrap().audio;
+    assert!((audio.duration - 6.0).abs() < 0.001, "{} s", audio.duration);
+    assert_eq!((audio.container.as_str(), audio.codec.as_str(), windows.len()), ("nistsphere", "pcm_s16le", 1));
+    let fault = read_with(None, &file).0.unwrap_err();
+    assert!(fault.to_string().contains("is a NIST SPHERE file"), "{fault}");
+}
+
+#[test]
 fn an_error_names_the_file_and_not_where_it_lies() {
     let folder = tempfile::tempdir().unwrap();
     let program = script(&folder, r#"while [ "$1" != -i ]; do shift; done; echo "$2: Invalid data" >&2; exit 1"#);
@@ -81,7 +126,7 @@ fn a_playlist_is_not_followed() {
 #[test]
 fn a_child_that_never_ends_is_stopped_at_the_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let program = script(&folder, &format!("{HEADER}\nexec cat /dev/zero"));
+    let program = script(&folder, &format!("{}\nexec cat /dev/zero", given(&folder, 70)));
     let fault = read(&program, &sun_audio()).0.unwrap_err();
     assert_eq!(fault.problem().map(|p| p.code), Some(Code::AudioTooLong), "{fault}");
 }
@@ -90,24 +135,27 @@ fn a_child_that_never_ends_is_stopped_at_the_limit() {
 fn a_child_that_is_killed_says_nothing_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     // before the first sample, and after two seconds of them
-    for lines in ["kill -9 $$".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nkill -TERM $$")] {
+    let two_secs = given(&folder, 2);
+    for lines in ["case \"$*\" in *pipe:1) kill -9 $$;; esac".to_owned(), format!("{two_secs}\nkill -TERM $$")] {
         let (outcome, _) = read(&script(&folder, &lines), &sun_audio());
         assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("signal")), "{outcome:?}");
     }
     // its own exit is evidence
-    let (outcome, _) = read(&script(&folder, &format!("{HEADER}\nhead -c 128000 /dev/zero\nexit 1")), &sun_audio());
+    let (outcome, _) = read(&script(&folder, &format!("{two_secs}\nexit 1")), &sun_audio());
     assert_eq!(outcome.unwrap().warnings.len(), 1);
 }
 
 #[test]
 fn a_child_that_hangs_says_nothing_of_the_file() {
     let (folder, options) = (tempfile::tempdir().unwrap(), options(None));
-    for lines in ["exec sleep 1000".to_owned(), format!("{HEADER}\nhead -c 128000 /dev/zero\nexec sleep 1000")] {
+    for lines in ["exec sleep 1000".to_owned(), format!("{}\nexec sleep 1000", given(&folder, 2))] {
         let mut ignored = |_: &[f32]| ();
         let mut streams = Streams::new("talk.au", &options, Sink::Samples(&mut ignored));
         let problem = Problem { code: Code::UnsupportedFormat, message: "unknown".to_owned() };
         let program = script(&folder, &lines);
-        let outcome = decode_within(Duration::from_millis(500), &program, &program, &mut streams, problem);
+        let silence = Duration::from_millis(500);
+        let work = Work { program: &program, path: &program, name: "talk.au", silence };
+        let outcome = decode_within(work, &mut streams, problem);
         assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("gave nothing")), "{outcome:?}");
     }
 }
@@ -125,7 +173,7 @@ fn what_ffmpeg_says_is_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let program = script(&folder, "echo 'first line' >&2; echo 'the moon is down' >&2; exit 1");
     let fault = read(&program, &sun_audio()).0.unwrap_err();
-    assert!(fault.to_string().starts_with("user/talk.au is in no audio format"), "{fault}");
+    assert!(fault.to_string().starts_with("user/talk.au is a Sun audio file"), "{fault}");
     assert!(fault.to_string().contains("the moon is down"), "{fault}");
 }
 
