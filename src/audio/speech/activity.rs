@@ -36,6 +36,8 @@ const WORD_FRAMES: usize = 12;
 
 /// What stands out of the room's noise so far, and is no fainter than this, is a sound (8 dB; -74 dBFS).
 const SOUND_ABOVE_ROOM: f32 = 2.5;
+/// And not so far under what is loudest of late: breaths of who speaks (-26 dB).
+const SOUND_UNDER_LOUDEST: f32 = 0.05;
 const FAINTEST_SOUND_RMS: f32 = 0.000_2;
 
 /// From here on a frame is something to hear, whatever it is (-60 dBFS).
@@ -151,6 +153,7 @@ impl Activity {
             self.steady.warm_up(frames.iter().take(WARM_UP_FRAMES).map(|frame| &frame.filtered), steady_gain);
         }
         let stands_out = |frame: &Frame| frame.rms > (room * ABOVE_ROOM).max(FAINTEST_SOUND_RMS);
+        let faintest = (room * SOUND_ABOVE_ROOM).max(loudest * SOUND_UNDER_LOUDEST).max(FAINTEST_SOUND_RMS);
         let is_quieter = |own: &f32| *own < loudest * QUIETER;
         let listens_closely = frames.iter().zip(&own).any(|(frame, own)| stands_out(frame) && is_quieter(own));
         if listens_closely && !self.own.warm {
@@ -172,7 +175,7 @@ impl Activity {
             let kind = match voiced {
                 _ if frame.in_tone => Kind::Quiet,
                 true => Kind::Voice,
-                false if smooth > (room * SOUND_ABOVE_ROOM).max(FAINTEST_SOUND_RMS) => Kind::Sound,
+                false if smooth > faintest => Kind::Sound,
                 false => Kind::Quiet,
             };
             self.judged.push_back((frame.samples, kind));
