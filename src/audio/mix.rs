@@ -195,10 +195,17 @@ impl Headroom {
 #[derive(Debug, Default)]
 pub struct Offset {
     mean: Option<f32>,
+    /// Of the last half second, and whether it ever was an offset: what has none is left as it is, sample for sample.
+    slow: f32,
+    is_there: bool,
 }
 
 /// Share of a sample in the running mean: a corner at 10 Hz, far below any voice.
 const MEAN_SHARE: f32 = 0.004;
+const SLOW_SHARE: f32 = 1.0 / 8_000.0;
+
+/// A mean beyond this is an offset (-34 dBFS).
+const LEAST: f32 = 0.02;
 
 impl Offset {
     /// Removes it in place.
@@ -207,8 +214,13 @@ impl Offset {
         let Some(first) = samples.first().copied() else { return };
         let mut mean = self.mean.unwrap_or(first);
         for sample in samples {
-            *sample -= mean;
-            mean += MEAN_SHARE * *sample;
+            self.slow += SLOW_SHARE * (*sample - self.slow);
+            self.is_there |= self.slow.abs() > LEAST;
+            let rest = *sample - mean;
+            mean += MEAN_SHARE * rest;
+            if self.is_there {
+                *sample = rest;
+            }
         }
         self.mean = Some(mean);
     }
@@ -304,6 +316,9 @@ mod tests {
     #[test]
     fn an_offset_goes_and_the_voice_stays() {
         let source: Vec<f32> = (0..48_000).map(voice).collect();
+        let mut without = source.clone();
+        Offset::default().remove(&mut without);
+        assert_eq!(without, source);
         let mut shifted: Vec<f32> = source.iter().map(|sample| sample + 0.5).collect();
         let mut offset = Offset::default();
         shifted.chunks_mut(100).for_each(|piece| offset.remove(piece));

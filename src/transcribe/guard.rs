@@ -27,6 +27,8 @@ const UNEASY_NO_SPEECH_PROB: f32 = 0.3;
 const UNEASY_LOGPROB: f32 = -0.6;
 /// Below it the engine did not understand the window (Whisper's own threshold for a fallback).
 const LOST_LOGPROB: f32 = -1.0;
+/// Below it nothing was understood: what the engine makes of a fan, where no second look bears it out.
+const HOPELESS_LOGPROB: f32 = -1.5;
 /// What is asked of text where no voice was found.
 const SURE_NO_SPEECH_PROB: f32 = 0.3;
 const SURE_LOGPROB: f32 = -0.6;
@@ -194,6 +196,7 @@ fn choose(first: &WindowText, reason: DropReason, heard: &WindowText, sound: &Wi
         }
         // heard without the prompt there are as many words, spelled otherwise
         DropReason::Prompt if 2.0 * now >= before => Choice::First,
+        DropReason::Unsure if nothing_sound && first.avg_logprob < HOPELESS_LOGPROB => drop_all(),
         DropReason::Unsure if nothing_sound || sound.avg_logprob <= first.avg_logprob => Choice::First,
         DropReason::TooFast if nothing_sound && first.avg_logprob >= DOUBTFUL_LOGPROB => Choice::First,
         _ if nothing_sound => drop_all(),

@@ -31,8 +31,13 @@ const QUIETER: f32 = 0.5;
 const OVER_ROOM: f32 = 4.0;
 const ABOVE_ROOM: f32 = 2.0;
 
+/// What is heard there for less than this is a breath or the detector's start, not a word (0.2 s).
+const WORD_FRAMES: usize = 12;
+
 /// What stands out of the room's noise so far, and is no fainter than this, is a sound (8 dB; -74 dBFS).
 const SOUND_ABOVE_ROOM: f32 = 2.5;
+/// And not so far under what is loudest of late: breaths of who speaks (-26 dB).
+const SOUND_UNDER_LOUDEST: f32 = 0.05;
 const FAINTEST_SOUND_RMS: f32 = 0.000_2;
 
 /// From here on a frame is something to hear, whatever it is (-60 dBFS).
@@ -147,7 +152,8 @@ impl Activity {
             // the detector takes the step from nothing to noise for speech: let it hear the noise first
             self.steady.warm_up(frames.iter().take(WARM_UP_FRAMES).map(|frame| &frame.filtered), steady_gain);
         }
-        let stands_out = |frame: &Frame| frame.rms > (room * ABOVE_ROOM).max(FLOOR_RMS);
+        let stands_out = |frame: &Frame| frame.rms > (room * ABOVE_ROOM).max(FAINTEST_SOUND_RMS);
+        let faintest = (room * SOUND_ABOVE_ROOM).max(loudest * SOUND_UNDER_LOUDEST).max(FAINTEST_SOUND_RMS);
         let is_quieter = |own: &f32| *own < loudest * QUIETER;
         let listens_closely = frames.iter().zip(&own).any(|(frame, own)| stands_out(frame) && is_quieter(own));
         if listens_closely && !self.own.warm {
@@ -157,19 +163,37 @@ impl Activity {
         self.own.warm = listens_closely;
         let tail = frames.len().saturating_sub(WARM_UP_FRAMES);
         self.before = frames.iter().skip(tail).map(|frame| frame.filtered.clone()).collect();
-        for (frame, (own, smooth)) in frames.into_iter().zip(own.into_iter().zip(smooth)) {
-            let mut voiced = self.steady.hears(&frame, steady_gain);
-            if listens_closely {
-                voiced |= self.own.hears(&frame, gain(own)) && stands_out(&frame) && is_quieter(&own);
+        let mut heard_closely = vec![false; frames.len()];
+        if listens_closely {
+            for ((heard, frame), own) in heard_closely.iter_mut().zip(&frames).zip(&own) {
+                *heard = self.own.hears(frame, gain(*own)) && stands_out(frame) && is_quieter(own);
             }
+            without_blips(&mut heard_closely);
+        }
+        for ((frame, smooth), closely) in frames.into_iter().zip(smooth).zip(heard_closely) {
+            let voiced = self.steady.hears(&frame, steady_gain) || closely;
             let kind = match voiced {
                 _ if frame.in_tone => Kind::Quiet,
                 true => Kind::Voice,
-                false if smooth > (room * SOUND_ABOVE_ROOM).max(FAINTEST_SOUND_RMS) => Kind::Sound,
+                false if smooth > faintest => Kind::Sound,
                 false => Kind::Quiet,
             };
             self.judged.push_back((frame.samples, kind));
         }
+    }
+}
+
+/// Takes out what is too short for a word, but at the edges, where it may go on.
+fn without_blips(heard: &mut [bool]) {
+    let len = heard.len();
+    let mut from = 0;
+    while from < len {
+        let run = heard[from..].iter().take_while(|voiced| **voiced == heard[from]).count();
+        let is_blip = run < WORD_FRAMES && from > 0 && from + run < len;
+        if is_blip && heard[from] {
+            heard[from..from + run].fill(false);
+        }
+        from += run;
     }
 }
 
