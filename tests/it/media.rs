@@ -124,7 +124,7 @@ fn reference(path: &Path, cell: &Cell) -> Vec<f32> {
     command.args(["-nostdin", "-v", "error", "-dts_delta_threshold", "600", "-i"]).arg(path);
     command.args(["-map", &format!("0:a:{}", cell.track)]);
     if cell.end == End::Sound {
-        command.args(["-af", "aresample=async=1:min_hard_comp=0.05:first_pts=0"]);
+        command.args(["-af", "aresample=async=1:first_pts=0"]);
     }
     command.args(["-ac", "1", "-ar", "16000", "-f", "f32le", "-"]);
     // a picture that is not used has no start for ffmpeg
