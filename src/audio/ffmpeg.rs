@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::Duration;
 
-use self::child::Ffmpeg;
+use self::child::{Ffmpeg, Request};
 use self::listing::Listing;
 use super::AudioReport;
 use super::codecs::Source;
@@ -52,7 +52,8 @@ fn decode_within(work: Work<'_>, streams: &mut Streams<'_>, problem: Problem) ->
     let listing = work.listing()?;
     let choice = tracks::choose(&listing.tracks, |index| has_sound(work, streams, index));
     let has_clock = !listing.container.as_deref().is_some_and(|container| CLOCKLESS.contains(&container));
-    let heard = listen(work, choice.index, has_clock, streams)?;
+    let request = child::decoding(choice.index, listing.picture);
+    let heard = listen(work, &request, has_clock, streams)?;
     if streams.secs() == 0.0 {
         let complaint = if heard.complaint.is_empty() { &listing.complaint } else { &heard.complaint };
         if complaint.contains("matches no streams") {
@@ -92,10 +93,10 @@ struct Heard {
     complaint: String,
 }
 
-/// Brings a track into `streams`.
-fn listen(work: Work<'_>, index: usize, has_clock: bool, streams: &mut Streams<'_>) -> Result<Heard, Fault> {
+/// Brings what is requested into `streams`.
+fn listen(work: Work<'_>, request: &Request, has_clock: bool, streams: &mut Streams<'_>) -> Result<Heard, Fault> {
     let name = work.name;
-    let mut ffmpeg = Ffmpeg::start(work, &child::decoding(index)).map_err(|e| work.unstartable(&e))?;
+    let mut ffmpeg = Ffmpeg::start(work, request).map_err(|e| work.unstartable(&e))?;
     let tally = match source(&mut ffmpeg, has_clock) {
         Some(mut source) => packets::pump(&mut source, streams).map_err(|failure| match failure {
             Failure::Fault(fault) => fault,
@@ -122,7 +123,7 @@ fn listen(work: Work<'_>, index: usize, has_clock: bool, streams: &mut Streams<'
 
 /// Whether a track holds more than silence.
 fn has_sound(work: Work<'_>, streams: &Streams<'_>, index: usize) -> bool {
-    let Ok(mut ffmpeg) = Ffmpeg::start(work, &child::decoding(index)) else { return false };
+    let Ok(mut ffmpeg) = Ffmpeg::start(work, &child::decoding(index, None)) else { return false };
     let mut ignored = |_: &[f32]| ();
     let mut trial = Streams::new(work.name, streams.options(), Sink::Samples(&mut ignored));
     source(&mut ffmpeg, false).is_some_and(|mut source| packets::finds_sound(&mut source, &mut trial))

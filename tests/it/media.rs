@@ -124,9 +124,14 @@ fn reference(path: &Path, cell: &Cell) -> Vec<f32> {
     command.args(["-nostdin", "-v", "error", "-dts_delta_threshold", "600", "-i"]).arg(path);
     command.args(["-map", &format!("0:a:{}", cell.track)]);
     if cell.end == End::Sound {
-        command.args(["-af", "aresample=async=1:min_hard_comp=0.05:first_pts=0"]);
+        command.args(["-af", "aresample=async=1:first_pts=0"]);
     }
-    let output = command.args(["-ac", "1", "-ar", "16000", "-f", "f32le", "-"]).output().unwrap();
+    command.args(["-ac", "1", "-ar", "16000", "-f", "f32le", "-"]);
+    // a picture that is not used has no start for ffmpeg
+    if cell.kind == "late" {
+        command.args(["-map", "0:v:0", "-c", "copy", "-f", "null", "-"]);
+    }
+    let output = command.output().unwrap();
     output.stdout.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
 }
 

@@ -44,11 +44,16 @@ pub fn listing() -> Request {
     Vec::new()
 }
 
-/// To decode an audio track into Matroska, which keeps the time of each packet.
-pub fn decoding(index: usize) -> Request {
+/// To decode an audio track into Matroska, which keeps the time of each packet. The picture, copied to nowhere, is there for its
+/// time alone: of a transport stream ffmpeg takes the start of what is used for the start of all.
+pub fn decoding(index: usize, picture: Option<u32>) -> Request {
     let map = format!("0:a:{index}");
-    let to = ["-map", &map, "-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"];
-    to.map(str::to_owned).to_vec()
+    let mut request = ["-map", &map, "-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"].map(str::to_owned).to_vec();
+    if let Some(picture) = picture {
+        let map = format!("0:{picture}");
+        request.extend(["-map", &map, "-c", "copy", "-f", "null", "-"].map(str::to_owned));
+    }
+    request
 }
 
 /// A running child; dropping it ends it.

@@ -9,6 +9,8 @@ use super::child::complaint;
 pub struct Listing {
     /// Its name for the container, the first of several.
     pub container: Option<String>,
+    /// The first moving picture: its place among all tracks.
+    pub picture: Option<u32>,
     /// The audio tracks, in order.
     pub tracks: Vec<Track>,
     /// The end of what it said.
@@ -27,6 +29,7 @@ impl Listing {
                 let track = audio(line);
                 in_audio = track.is_some();
                 listing.tracks.extend(track);
+                listing.picture = listing.picture.or_else(|| picture(line));
             } else if let (true, Some(track)) = (in_audio, listing.tracks.last_mut())
                 && let Some((key, value)) = line.split_once(':')
                 && key.trim() == "title"
@@ -36,6 +39,13 @@ impl Listing {
         }
         listing
     }
+}
+
+/// The number of a stream that is a picture, and no cover of an album.
+fn picture(line: &str) -> Option<u32> {
+    let (stream, described) = line.strip_prefix("Stream #0:")?.split_once(": Video: ")?;
+    let number = stream.split(['[', '(']).next()?;
+    number.parse().ok().filter(|_| !described.contains("(attached pic)"))
 }
 
 /// `Stream #0:1[0x101](eng): Audio: ac3 (AC-3 / 0x332D4341), 48000 Hz, 5.1(side), fltp, 448 kb/s (default)`
@@ -78,7 +88,7 @@ mod tests {
              Metadata:\n      title           : Saal\n  Stream #0:2: Audio: aac (LC), 16000 Hz, mono, fltp\n\
              At least one output file must be specified\n",
         );
-        assert_eq!(listing.container.as_deref(), Some("matroska"));
+        assert_eq!((listing.container.as_deref(), listing.picture), (Some("matroska"), Some(0)));
         let track = |codec: &str, channels| Track { codec: codec.to_owned(), channels, ..Track::default() };
         let first = Track {
             language: Some("deu".to_owned()),

@@ -62,7 +62,7 @@ fn given(folder: &tempfile::TempDir, secs: u16) -> String {
     let path = folder.path().join("output");
     std::fs::write(&path, file).unwrap();
     // what is in the file is asked first, without a request for output
-    format!("case \"$*\" in *pipe:1) ;; *) exit 1;; esac\ncat '{}'", path.display())
+    format!("case \"$*\" in *pipe:1*) ;; *) exit 1;; esac\ncat '{}'", path.display())
 }
 
 fn installed() -> Option<PathBuf> {
@@ -136,7 +136,7 @@ fn a_child_that_is_killed_says_nothing_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     // before the first sample, and after two seconds of them
     let two_secs = given(&folder, 2);
-    for lines in ["case \"$*\" in *pipe:1) kill -9 $$;; esac".to_owned(), format!("{two_secs}\nkill -TERM $$")] {
+    for lines in ["case \"$*\" in *pipe:1*) kill -9 $$;; esac".to_owned(), format!("{two_secs}\nkill -TERM $$")] {
         let (outcome, _) = read(&script(&folder, &lines), &sun_audio());
         assert!(matches!(&outcome, Err(Fault::Transient(p)) if p.message.contains("signal")), "{outcome:?}");
     }
