@@ -32,8 +32,14 @@ mod tests {
             ["ab-bf16.2.bin", "ab-q8_0.1.bin", "ab-q8_0.1.bin.sha256", "cd-bf16.2.bin", "ggml-tiny.en.bin", "ab-notes"];
         names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
         let path = dir.path().join("ggml-tiny.en.bin");
-        let model =
-            Model { name: "mine".to_owned(), path, sha256: "ab".to_owned(), languages: 1, translates: false, size_bytes: 0 };
+        let model = Model {
+            name: "mine".to_owned(),
+            path,
+            sha256: "ab".to_owned(),
+            languages: 1,
+            translates: false,
+            size_bytes: 0,
+        };
         remove(&model, dir.path());
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
         left.sort();

@@ -31,8 +31,8 @@ const QUIETER: f32 = 0.5;
 const OVER_ROOM: f32 = 4.0;
 const ABOVE_ROOM: f32 = 2.0;
 
-/// What is heard there for less than this is a breath or the detector's start, not a word (0.2 s).
-const WORD_FRAMES: usize = 12;
+/// What is heard there for less than this is a breath, the fading of a word or the detector's start (0.3 s).
+const WORD_FRAMES: usize = 20;
 
 /// What stands out of the room's noise so far, and is no fainter than this, is a sound (8 dB; -74 dBFS).
 const SOUND_ABOVE_ROOM: f32 = 2.5;
