@@ -101,7 +101,7 @@ const PAIRS: &[Pair] = &[
     Pair("opus", "opus", "-c:a libopus -ar 48000 -ac 2", "", ROW),
     Pair("mp3", "mp3", "-c:a libmp3lame -ar 44100", "", ROW),
     Pair("mp3", "mp3-no-header", "-c:a libmp3lame -ar 44100 -write_xing 0", "", ROW),
-    Pair("mp2", "mp2", "-c:a mp2 -ar 44100", "", ROW),
+    Pair("mp2", "mp2", "-c:a mp2 -ar 44100 -b:a 128k", "", ROW),
     Pair("aac", "aac", "-c:a aac", "", ROW),
     Pair("latm", "aac", "-c:a aac -f latm", "", &[]),
     Pair("ac3", "ac3", "-c:a ac3 -ar 48000", "", &["channel-change"]),
@@ -146,6 +146,7 @@ fn cell(container: &'static str, codec: &'static str, kind: &'static str, audio:
     let file = format!("{stem}.{container}");
     let (base, second) = (format!("{stem}.base.{container}"), format!("{stem}.second.{container}"));
     let muxer = match container {
+        "mp4" => "-strict -2",
         "m4a" => "-f ipod",
         "opus" => "-f opus",
         "mpg" => "-f vob",
@@ -160,7 +161,12 @@ fn cell(container: &'static str, codec: &'static str, kind: &'static str, audio:
     let (mut track, mut end) = (0, End::Sound);
     let ffmpeg = |arguments: &str| format!("ffmpeg -nostdin -v error -y {arguments}");
     let gap = "-af asetpts=if(gte(T\\,4)\\,PTS+3/TB\\,PTS)";
-    let fragments = "-movflags frag_keyframe+empty_moov+default_base_moof -frag_duration 1000000";
+    let fragments = if codec == "ac3" {
+        "-movflags frag_keyframe+delay_moov"
+    } else {
+        "-movflags frag_keyframe+empty_moov+default_base_moof"
+    };
+    let fragments = format!("{fragments} -frag_duration 1000000");
     let commands = match kind {
         "late" => vec![ffmpeg(&format!("{} {file}", with_video("-itsoffset 2 -i speech.wav")))],
         "longer" => vec![ffmpeg(&format!("{} {file}", with_video("-i speech.wav")))],
