@@ -79,6 +79,7 @@ impl Part {
 }
 
 /// What a demuxer comes upon.
+#[expect(clippy::large_enum_variant, reason = "nearly every step is a packet, and steps are not kept")]
 pub enum Step {
     /// A packet of the track.
     Packet(Packet),

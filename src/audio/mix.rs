@@ -279,8 +279,8 @@ mod tests {
         };
         let whole = 2.0_f32.sqrt() + 1.0 + 1.0;
         let five_one: Vec<f32> = (0..6).map(|channel| alone(channel, 6) * whole).collect();
-        for (found, right) in five_one.iter().zip([0.707_1, 0.707_1, 1.0, 0.0, 0.5, 0.5]) {
-            assert!((found - right).abs() < 0.001, "{five_one:?}");
+        for (found, right) in five_one.iter().zip([FRAC_1_SQRT_2, FRAC_1_SQRT_2, 1.0, 0.0, 0.5, 0.5]) {
+            assert!((f64::from(*found) - right).abs() < 0.001, "{five_one:?}");
         }
         assert_eq!((alone(3, 8), alone(2, 8) > alone(7, 8)), (0.0, true));
         assert!((alone(4, 12) - 1.0 / 12.0).abs() < 1e-6);

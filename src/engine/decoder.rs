@@ -375,7 +375,7 @@ fn share_of<'g>(
 }
 
 /// What a slot holds copied into another: the first `text` positions of its text, and what was heard.
-pub fn copy<'g>(graph: &'g Graph, cache: &Cache, from: usize, to: usize, text: usize, heard: bool) {
+pub fn copy(graph: &Graph, cache: &Cache, from: usize, to: usize, text: usize, heard: bool) {
     for layer in &cache.layers {
         for all in [layer.keys, layer.values] {
             let row = all.step(1);

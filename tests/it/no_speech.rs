@@ -234,7 +234,7 @@ async fn speech_on_an_offset_and_after_a_ring_is_written_once() {
     let quiet = said_in("quiet", |_, sample| 0.3 + 0.03 * sample, &[]).await;
     let less = said_in("less", |_, sample| 0.3 + 0.1 * sample, &[]).await;
     let at = |n: usize| n as f32 / 16_000.0;
-    let tone = |t: f32| 0.1 * ((t * 440.0 * 6.283_185).sin() + (t * 480.0 * 6.283_185).sin());
+    let tone = |t: f32| 0.1 * ((t * 440.0 * std::f32::consts::TAU).sin() + (t * 480.0 * std::f32::consts::TAU).sin());
     let ring: Vec<f32> = (0..12 * 16_000).map(|n| if at(n) % 6.0 < 2.0 { tone(at(n)) } else { 0.0 }).collect();
     let called = said_in("called", |_, sample| sample, &ring).await;
     for transcript in [&quiet, &less, &called] {
