@@ -134,7 +134,7 @@ impl Killing {
         };
         let killing = Self { rig, wire, engine, audio, scratch: scratch(), tools: scratch() };
         let script = killing.ffmpeg();
-        std::fs::write(&script, "#!/bin/sh\nexec cat \"$0.out\"\n").unwrap();
+        std::fs::write(&script, FFMPEG).unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
         killing
     }
@@ -280,7 +280,7 @@ async fn killed_at(step: Step, engine: Engine) -> Row {
     let found = killing.found().await;
     if step == Decoding {
         std::fs::remove_file(killing.ffmpeg_output()).unwrap();
-        std::fs::write(killing.ffmpeg_output(), sun_audio(&killing.audio)).unwrap();
+        std::fs::write(killing.ffmpeg_output(), matroska_audio(&killing.audio).await).unwrap();
     }
     let log = killing.recover().await;
     killing.assert_whole().await;
@@ -311,11 +311,24 @@ fn downloads(scratch: &Path) -> usize {
     files.filter(|file| file.as_ref().unwrap().metadata().unwrap().len() > 0).count()
 }
 
-/// What ffmpeg would make of a 16-bit WAV of one channel at 16 kHz.
-fn sun_audio(wav: &[u8]) -> Vec<u8> {
-    let header = [0x2E73_6E64_u32, 24, u32::MAX, 6, 16_000, 1];
-    let samples = wav[44..].chunks_exact(2).map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32_768.0);
-    header.into_iter().flat_map(u32::to_be_bytes).chain(samples.flat_map(f32::to_be_bytes)).collect()
+/// Asked what a file holds it says so, and asked for its sound it gives what lies beside it.
+const FFMPEG: &str = "#!/bin/sh
+case \"$*\" in
+*pipe:1*) exec cat \"$0.out\" ;;
+*) echo 'Input #0, amr, from file:' >&2; echo '  Stream #0:0: Audio: amr_nb, 8000 Hz, mono, flt' >&2; exit 1 ;;
+esac
+";
+
+/// What ffmpeg makes of a file for the worker: Matroska with plain samples.
+async fn matroska_audio(wav: &[u8]) -> Vec<u8> {
+    let place = scratch();
+    let path = place.path().join("talk.wav");
+    std::fs::write(&path, wav).unwrap();
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-loglevel", "error", "-i"]).arg(&path).args(["-c:a", "pcm_f32le", "-f", "matroska", "pipe:1"]);
+    let made = ffmpeg.output().await.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    made.stdout
 }
 
 #[tokio::test]
