@@ -15,9 +15,13 @@ pub mod download;
 pub mod ggml;
 pub mod leftovers;
 pub mod mel;
+mod pickle;
 pub mod pull;
 pub mod pypi;
 mod reader;
+pub mod safetensors;
+pub mod speakers;
+mod torch;
 mod vocabulary;
 
 #[cfg(test)]

