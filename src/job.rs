@@ -10,6 +10,7 @@ pub mod allow;
 pub mod ids;
 pub mod language;
 pub mod message;
+pub mod speakers;
 
 /// One piece of work, whatever the shape of the message it came in. Every field is already checked.
 #[derive(Debug, Clone, PartialEq)]

@@ -37,6 +37,7 @@ pub mod queue;
 pub mod schema;
 pub mod script;
 pub mod settle;
+pub mod speakers;
 pub mod spot;
 pub mod status;
 pub mod store;

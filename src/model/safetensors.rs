@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -58,29 +58,52 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, about: &[(&str, &s
     write().map_err(|e| ModelError::io("write", path, e))
 }
 
-/// The tensors of a file.
+/// The tensors of a file, one after the other: the file is never in memory twice.
 ///
 /// # Errors
 /// `BadFile`, `Io`.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>, ModelError> {
-    let bytes = fs::read(path).map_err(|e| ModelError::io("read", path, e))?;
-    let what = || "it is cut, or no safetensors file of 32-bit floats".to_owned();
-    parse(&bytes).ok_or_else(|| ModelError::BadFile { path: path.to_owned(), offset: 0, what: what() })
+    let mut file = BufReader::new(fs::File::open(path).map_err(|e| ModelError::io("open", path, e))?);
+    parse(&mut file).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidData => {
+            let what = "it is cut, or no safetensors file of 32-bit floats".to_owned();
+            ModelError::BadFile { path: path.to_owned(), offset: 0, what }
+        }
+        _ => ModelError::io("read", path, error),
+    })
 }
 
-fn parse(bytes: &[u8]) -> Option<BTreeMap<String, Tensor>> {
-    let (length, rest) = bytes.split_first_chunk::<8>()?;
-    let length = Some(u64::from_le_bytes(*length)).filter(|length| *length <= MAX_HEADER_BYTES)?;
-    let (header, data) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    let header: BTreeMap<String, Value> = serde_json::from_slice(header).ok()?;
-    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__").map(|(name, entry)| {
-        let Entry { dtype, shape, data_offsets: [start, end] } = serde_json::from_value(entry).ok()?;
-        let values = data.get(start..end)?.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value));
-        let tensor = Tensor { values: values.collect(), shape };
-        let count = tensor.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size))?;
-        (dtype == "F32" && count == tensor.values.len()).then_some((name, tensor))
-    });
-    tensors.collect()
+fn parse(file: &mut impl Read) -> io::Result<BTreeMap<String, Tensor>> {
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= MAX_HEADER_BYTES);
+    let mut header = vec![0; length.ok_or(ErrorKind::InvalidData)? as usize];
+    file.read_exact(&mut header)?;
+    let header: BTreeMap<String, Value> = serde_json::from_slice(&header)?;
+    let mut entries = Vec::new();
+    for (name, entry) in header.into_iter().filter(|(name, _)| name != "__metadata__") {
+        entries.push((name, serde_json::from_value::<Entry>(entry)?));
+    }
+    entries.sort_by_key(|(_, entry)| entry.data_offsets);
+    let (mut tensors, mut at) = (BTreeMap::new(), 0);
+    for (name, Entry { dtype, shape, data_offsets: [start, end] }) in entries {
+        let bytes = shape.iter().try_fold(4_usize, |bytes, size| bytes.checked_mul(*size));
+        if dtype != "F32" || start != at || end.checked_sub(start) != bytes {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        let mut values = Vec::new();
+        let mut block = [0; 1 << 14];
+        while at < end {
+            let size = (end - at).min(block.len());
+            let read = block.get_mut(..size).unwrap_or_default();
+            file.read_exact(read)?;
+            values.extend(read.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)));
+            at += size;
+        }
+        values.shrink_to_fit();
+        tensors.insert(name, Tensor { shape, values });
+    }
+    Ok(tensors)
 }
 
 #[cfg(test)]

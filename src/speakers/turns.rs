@@ -1,0 +1,180 @@
+//! Who speaks when in the source: the windows' probabilities laid over each other.
+
+use super::glimpse::Glimpse;
+use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, VOICES};
+use crate::job::speakers::SpeakerCount;
+
+const RATE_HZ: f64 = 16_000.0;
+
+/// A stretch of one speaker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Turn {
+    /// From 0, in the order in which they were found.
+    pub speaker: usize,
+    /// Seconds.
+    pub start: f64,
+    /// Seconds.
+    pub end: f64,
+}
+
+/// The speakers of one stream.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Followed {
+    /// Channel, where channels are separate.
+    pub channel: Option<u16>,
+    /// In order of their ends; where several speak at once there are several.
+    pub turns: Vec<Turn>,
+    /// In order, none over another: where several speak at once, who is surest to.
+    pub foremost: Vec<Turn>,
+}
+
+/// The turns of a stream of `secs` seconds, from what was seen in its windows in their order.
+pub fn turns(channel: Option<u16>, glimpses: &[Glimpse], secs: f64, count: SpeakerCount) -> Followed {
+    let (labels, speakers) = super::cluster::speakers(glimpses, count);
+    let mut score = Score::new(speakers, secs);
+    for (glimpse, labels) in glimpses.iter().zip(&labels) {
+        score.add(glimpse, labels);
+    }
+    let (turns, foremost) = score.finish();
+    Followed { channel, turns, foremost }
+}
+
+/// The frames that windows to come still add to, and the turns under way.
+struct Score {
+    speakers: usize,
+    secs: f64,
+    /// Which frame of the source the first row is of.
+    first: usize,
+    /// A row per frame: what all windows weigh, then each speaker's probability by weight.
+    rows: Vec<f32>,
+    /// Where the turn under way began, by speaker; then the foremost one's speaker and beginning.
+    open: Vec<Option<f64>>,
+    ahead: Option<(usize, f64)>,
+    turns: Vec<Turn>,
+    foremost: Vec<Turn>,
+}
+
+impl Score {
+    fn new(speakers: usize, secs: f64) -> Self {
+        let open = vec![None; speakers];
+        Self { speakers, secs, first: 0, rows: Vec::new(), open, ahead: None, turns: Vec::new(), foremost: Vec::new() }
+    }
+
+    fn add(&mut self, glimpse: &Glimpse, labels: &[Option<usize>; VOICES]) {
+        let width = self.speakers + 1;
+        let start = (glimpse.start as usize + FRAME_STEP / 2) / FRAME_STEP;
+        self.settle(start.saturating_sub(self.first));
+        self.rows.resize(self.rows.len().max(FRAMES * width), 0.0);
+        for (frame, row) in self.rows.chunks_exact_mut(width).take(FRAMES).enumerate() {
+            let weight = hamming(frame);
+            let Some((all, speakers)) = row.split_first_mut() else { break };
+            *all += weight;
+            let Some(activity) = glimpse.activity.get(frame) else { continue };
+            for (probability, label) in activity.iter().zip(labels) {
+                if let Some(sum) = label.and_then(|label| speakers.get_mut(label)) {
+                    *sum += weight * f32::from(*probability) / 255.0;
+                }
+            }
+        }
+    }
+
+    /// Decides the first `frames`, which no window to come touches.
+    fn settle(&mut self, frames: usize) {
+        let width = self.speakers + 1;
+        let rows = std::mem::take(&mut self.rows);
+        let (done, rest) = rows.split_at((frames * width).min(rows.len()));
+        for (at, row) in done.chunks_exact(width).enumerate() {
+            self.decide(self.first + at, row);
+        }
+        self.rows = rest.to_vec();
+        self.first += frames;
+    }
+
+    fn decide(&mut self, frame: usize, row: &[f32]) {
+        let Some((all, sums)) = row.split_first() else { return };
+        // halfway to the frame before
+        let at = ((frame * FRAME_STEP + FRAME_CENTRE).saturating_sub(FRAME_STEP / 2) as f64 / RATE_HZ).min(self.secs);
+        for (speaker, (sum, open)) in sums.iter().zip(&mut self.open).enumerate() {
+            match (*sum > all / 2.0, *open) {
+                (true, None) => *open = Some(at),
+                (false, Some(start)) => {
+                    self.turns.push(Turn { speaker, start, end: at });
+                    *open = None;
+                }
+                _ => {}
+            }
+        }
+        let surest = sums.iter().enumerate().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let surest = surest.filter(|(_, sum)| **sum > all / 2.0).map(|(speaker, _)| speaker);
+        if surest != self.ahead.map(|(speaker, _)| speaker) {
+            self.end_foremost(at);
+            self.ahead = surest.map(|speaker| (speaker, at));
+        }
+    }
+
+    fn end_foremost(&mut self, end: f64) {
+        if let Some((speaker, start)) = self.ahead.take() {
+            self.foremost.push(Turn { speaker, start, end });
+        }
+    }
+
+    fn finish(mut self) -> (Vec<Turn>, Vec<Turn>) {
+        let frames = self.rows.len() / (self.speakers + 1);
+        self.settle(frames);
+        let end = ((self.first * FRAME_STEP + FRAME_CENTRE) as f64 / RATE_HZ).min(self.secs);
+        for (speaker, start) in self.open.iter().enumerate().filter_map(|(speaker, open)| Some((speaker, (*open)?))) {
+            self.turns.push(Turn { speaker, start, end });
+        }
+        self.end_foremost(end);
+        let is_long = |turn: &Turn| turn.end > turn.start;
+        self.turns.retain(is_long);
+        self.foremost.retain(is_long);
+        (self.turns, self.foremost)
+    }
+}
+
+/// What a window's frame weighs: the net knows more of what lies in the middle.
+fn hamming(frame: usize) -> f32 {
+    0.54 - 0.46 * (std::f32::consts::TAU * frame as f32 / (FRAMES - 1) as f32).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::embedding::SIZE;
+    use super::super::glimpse::Sample;
+    use super::*;
+
+    /// A window in which the first voice speaks in the frames of `first`, the second in all others.
+    fn glimpse(start: u64, first: std::ops::Range<usize>, swapped: bool) -> Glimpse {
+        let voice = |axis: usize| {
+            let mut voice = [0.0; SIZE];
+            voice[axis] = 1.0;
+            Some(Sample { voice, solo_secs: 3.0 })
+        };
+        let row = |frame| {
+            let is_first = first.contains(&frame) != swapped;
+            [255 * u8::from(is_first), 255 * u8::from(!is_first), 0]
+        };
+        let (a, b) = if swapped { (voice(1), voice(0)) } else { (voice(0), voice(1)) };
+        Glimpse { start, activity: (0..FRAMES).map(row).collect(), voices: [a, b, None] }
+    }
+
+    #[test]
+    fn two_windows_that_number_the_voices_otherwise_give_one_turn_each() {
+        // the change is at frame 400: 5 s into the second window it is frame 400 - 296
+        let glimpses = [glimpse(0, 0..400, false), glimpse(80_000, 0..104, true)];
+        let found = turns(None, &glimpses, 15.0, SpeakerCount::default());
+        let [first, second] = found.foremost.as_slice() else { unreachable!("{found:?}") };
+        assert_eq!(found.turns.len(), 2);
+        assert_ne!(first.speaker, second.speaker);
+        assert!((first.end - 400.0 * 270.0 / 16_000.0).abs() < 0.05 && first.end == second.start, "{found:?}");
+        assert!(first.start < 0.05 && (second.end - 15.0).abs() < 0.05, "{found:?}");
+    }
+
+    #[test]
+    fn nothing_heard_is_no_turn() {
+        let silent = Glimpse { start: 0, activity: Vec::new(), voices: [const { None }; VOICES] };
+        assert_eq!(turns(Some(1), &[silent], 10.0, SpeakerCount::default()).turns, []);
+        assert_eq!(turns(None, &[], 0.0, SpeakerCount::default()), Followed::default());
+    }
+}
