@@ -10,6 +10,7 @@ use crate::engine;
 use crate::health::Health;
 use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
+use crate::speakers::Voices;
 use crate::transcribe::child::EngineCommand;
 use crate::transcribe::supervisor::EngineSettings;
 use crate::transcribe::wire::WindowOptions;
@@ -45,6 +46,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
             careful: false,
         },
         word_timestamps: config.word_timestamps,
+        speakers: config.speakers.0,
     })
 }
 
@@ -71,6 +73,18 @@ pub fn resolve_model(config: &EngineConfig) -> Result<Model, String> {
     match model.refusal(language.iter().chain(&languages).map(String::as_str), config.task) {
         Some(why) => Err(why),
         None => Ok(model),
+    }
+}
+
+/// Who tells voices apart; loaded when somebody asks.
+///
+/// # Errors
+/// All jobs are to have their speakers told, and the nets are not there or damaged; the sentence says how to get them.
+pub fn voices(config: &EngineConfig) -> Result<Voices, String> {
+    let dir = config.models_dir.clone().unwrap_or_else(model::default_models_dir);
+    match model::speakers::resolve(&dir).map_err(|e| e.to_string()) {
+        Err(why) if config.speakers.0.is_some() => Err(why),
+        nets => Ok(Voices::new(nets)),
     }
 }
 

@@ -110,6 +110,13 @@ pub trait Listener {
         ControlFlow::Continue(())
     }
 
+    /// What stream `index` (a channel, or the mix) sounds like, all of it: 16 kHz, in [-1, 1].
+    /// `position` is that of the first sample in the source.
+    fn hear(&mut self, _index: usize, _position: u64, _samples: &[f32]) {}
+
+    /// Another decoder begins anew: what was heard so far counts no more.
+    fn restart(&mut self) {}
+
     /// A window is complete.
     fn window(&mut self, window: Window) -> ControlFlow<()>;
 }

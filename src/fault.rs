@@ -77,6 +77,8 @@ pub enum Code {
     TruncatedAudio,
     /// A `partial` transcript: the audio track to transcribe holds nothing but silence, and the file has others.
     SilentTrack,
+    /// A `partial` transcript: it was asked who speaks, and that is not known.
+    SpeakersUnknown,
     /// A `completed` transcript without text of audio that is not silent.
     NoSpeechFound,
     /// A bug in this program.

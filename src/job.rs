@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::objects::Location;
+use speakers::SpeakerCount;
 
 pub mod allow;
 pub mod ids;
@@ -74,6 +75,8 @@ pub struct JobOptions {
     pub word_timestamps: Option<bool>,
     /// One transcript of the mix, or of each channel.
     pub channels: Option<Channels>,
+    /// Whether it is told who speaks, and how many may.
+    pub speakers: Option<Option<SpeakerCount>>,
 }
 
 /// What Whisper is asked to do.

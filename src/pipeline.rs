@@ -15,11 +15,13 @@ use crate::handler::{Control, Delivery, Handled, Handler, Letter};
 use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
+use crate::job::speakers::SpeakerCount;
 use crate::job::{Format, Job};
 use crate::metrics::{JobFailed, Metrics};
 use crate::model::Model;
 use crate::objects::Objects;
 use crate::publish::{EventError, Publish, TranscriptionCompleted};
+use crate::speakers::Voices;
 use crate::store::Store;
 use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
@@ -49,6 +51,8 @@ pub struct Defaults {
     pub window: WindowOptions,
     /// Words with times.
     pub word_timestamps: bool,
+    /// Who speaks, and how many may; `None` does not ask.
+    pub speakers: Option<SpeakerCount>,
 }
 
 impl Defaults {
@@ -60,6 +64,7 @@ impl Defaults {
             prompt: self.window.prompt.clone(),
             channels: self.audio.channels,
             word_timestamps: self.word_timestamps,
+            speakers: self.speakers,
             formats: formats.to_vec(),
         }
     }
@@ -77,6 +82,8 @@ pub struct Pipeline {
     pub store: Store,
     /// The engines.
     pub transcriber: Arc<Transcriber>,
+    /// Who tells voices apart.
+    pub voices: Voices,
     /// The weights they run.
     pub model: Model,
     /// What a job gets where it asks for nothing else.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
+use crate::job::speakers::SpeakerCount;
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
@@ -57,6 +58,9 @@ pub struct Transcript {
     pub text: String,
     /// Sentences or parts of them, in order of start.
     pub segments: Vec<Segment>,
+    /// Who speaks in them, where that was asked for, by their numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub speakers: Vec<Speaker>,
     /// What was doubted.
     pub quality: Quality,
     /// What is missing or damaged, when `partial`.
@@ -92,6 +96,9 @@ pub struct Request {
     pub channels: Channels,
     /// Whether words were to have times.
     pub word_timestamps: bool,
+    /// Between how many speakers it was to be told who speaks; absent where it was not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speakers: Option<SpeakerCount>,
     /// The renditions that were written.
     pub formats: Vec<Format>,
 }
@@ -101,7 +108,11 @@ impl Request {
     pub fn covers(&self, other: &Self) -> bool {
         let words = self.word_timestamps || !other.word_timestamps;
         let languages = self.language == other.language && self.languages == other.languages;
-        words && languages && self.prompt == other.prompt && self.channels == other.channels
+        words
+            && languages
+            && self.prompt == other.prompt
+            && self.channels == other.channels
+            && self.speakers == other.speakers
     }
 }
 
@@ -215,6 +226,21 @@ pub struct Segment {
     /// Channel, when channels are transcribed separately.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub channel: Option<u16>,
+    /// Number of the speaker, where that was asked for and is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speaker: Option<u16>,
+}
+
+/// One of those who speak. Nothing tells who that is: numbers are given anew in each transcript.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Speaker {
+    /// From 1, in the order of their first words.
+    pub number: u16,
+    /// How long the speaker is heard, over others too.
+    pub seconds: f64,
+    /// Channel, when channels are transcribed separately.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub channel: Option<u16>,
 }
 
 /// One word.
@@ -228,6 +254,9 @@ pub struct Word {
     pub word: String,
     /// Mean token probability, 0 to 1.
     pub probability: f64,
+    /// Number of the speaker, as of its segment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub speaker: Option<u16>,
 }
 
 /// What the guards did.

@@ -54,6 +54,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
     let allow = place_config.allow_list().map_err(Trouble::Config)?;
     super::suits_processor(&engine).map_err(Trouble::Config)?;
     let model = super::resolve_model(&engine).map_err(Trouble::Config)?;
+    let voices = super::voices(&engine).map_err(Trouble::Config)?;
     let places = Places::open(&place_config, &delivery).await?;
     let scratch_dir = place_config.scratch_dir.clone().unwrap_or_else(std::env::temp_dir);
     let scratch = Scratch::open(&scratch_dir)
@@ -144,6 +145,7 @@ pub async fn run(config: RunConfig) -> Result<(), Trouble> {
         objects: places.objects,
         publisher: places.publisher,
         transcriber: transcriber.clone(),
+        voices,
         model,
         defaults,
         checkpoint_every: delivery.checkpoint_every(),

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{AudioOptions, AudioReport, Listener, Window, read_windows, stated_secs};
 use crate::fault::{Code, Fault};
+use crate::speakers::{Followed, Tracker};
 
 /// Told that decoding came a step further.
 pub type OnStep = Box<dyn Fn() + Send>;
@@ -37,6 +38,9 @@ pub trait Recording: Send {
         on_step: OnStep,
     ) -> Decoding;
 
+    /// Has its speakers followed while it is decoded. What cannot be heard has none.
+    fn follow(&mut self, _speakers: Tracker) {}
+
     /// How long the container says that it is, for telling how much is left; `None` where it does not. `name` is a hint for
     /// the format.
     fn stated_secs(&self, _name: &str) -> StatedSecs {
@@ -51,6 +55,8 @@ pub struct Decoded {
     pub report: AudioReport,
     /// Time at work, the waiting for whoever listens left out.
     pub busy: Duration,
+    /// Its speakers, where they were followed, or why they are not known.
+    pub speakers: Option<Result<Vec<Followed>, String>>,
 }
 
 /// A file.
@@ -59,17 +65,18 @@ pub struct LocalFile {
     path: PathBuf,
     /// Deletes the file once it was read.
     _kept: Option<TempPath>,
+    speakers: Option<Tracker>,
 }
 
 impl LocalFile {
     /// A file that stays.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), _kept: None }
+        Self { path: path.into(), _kept: None, speakers: None }
     }
 
     /// A file that is deleted once it was read.
     pub fn temporary(path: TempPath) -> Self {
-        Self { path: path.to_path_buf(), _kept: Some(path) }
+        Self { path: path.to_path_buf(), _kept: Some(path), speakers: None }
     }
 }
 
@@ -86,12 +93,18 @@ impl Recording for LocalFile {
         let (done, outcome) = oneshot::channel();
         let what = name.clone();
         let thread = thread::Builder::new().name("decode".to_owned()).spawn(move || {
-            let mut hand_over = HandOver { to, on_step, waited: Duration::ZERO };
+            let mut hand_over = HandOver { to, on_step, waited: Duration::ZERO, speakers: self.speakers };
             let started = Instant::now();
             let report = read_windows(&self.path, &name, &options, &mut hand_over);
             let busy = started.elapsed().saturating_sub(hand_over.waited);
+            let follow = |report| {
+                let HandOver { to, speakers, .. } = hand_over;
+                // whoever listens need not wait for the speakers to finish what windows there are
+                drop(to);
+                Decoded { report, busy, speakers: speakers.map(Tracker::finish) }
+            };
             // nobody waits for it any more: the job was given up
-            let _ = done.send(report.map(|report| Decoded { report, busy }));
+            let _ = done.send(report.map(follow));
         });
         Box::pin(async move {
             thread.map_err(|e| Fault::transient(Code::Internal, format!("failed to decode {what}: no thread: {e}")))?;
@@ -99,6 +112,10 @@ impl Recording for LocalFile {
                 Err(Fault::permanent(Code::CorruptAudio, format!("failed to decode {what}: the decoder panicked")))
             })
         })
+    }
+
+    fn follow(&mut self, speakers: Tracker) {
+        self.speakers = Some(speakers);
     }
 
     fn stated_secs(&self, name: &str) -> StatedSecs {
@@ -114,6 +131,7 @@ struct HandOver {
     to: mpsc::Sender<Window>,
     on_step: OnStep,
     waited: Duration,
+    speakers: Option<Tracker>,
 }
 
 impl Listener for HandOver {
@@ -121,6 +139,20 @@ impl Listener for HandOver {
         (self.on_step)();
         // nobody listens any more: the job was given up
         if self.to.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn hear(&mut self, index: usize, position: u64, samples: &[f32]) {
+        if let Some(speakers) = &mut self.speakers {
+            let begun = Instant::now();
+            speakers.hear(index, position, samples);
+            self.waited += begun.elapsed();
+        }
+    }
+
+    fn restart(&mut self) {
+        if let Some(speakers) = &mut self.speakers {
+            speakers.restart();
+        }
     }
 
     fn window(&mut self, window: Window) -> ControlFlow<()> {

@@ -127,6 +127,9 @@ impl<'a> Streams<'a> {
         }
         self.lanes.clear();
         (self.secs, self.rate_hz, self.channels) = (0.0, 0, 0);
+        if let Sink::Windows(listener) = &mut self.sink {
+            listener.restart();
+        }
         true
     }
 
@@ -233,9 +236,10 @@ impl<'a> Streams<'a> {
         lane.position += resampled.len() as u64;
         let mut found = Vec::new();
         match &mut self.sink {
-            Sink::Windows(_) => {
+            Sink::Windows(listener) => {
                 lane.offset.remove(resampled);
                 resampled.iter_mut().for_each(|sample| *sample = sample.clamp(-1.0, 1.0));
+                listener.hear(index, lane.position - resampled.len() as u64, resampled);
                 lane.segmenter.push(resampled, &mut found);
             }
             Sink::Samples(take) => take(resampled),

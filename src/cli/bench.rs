@@ -55,9 +55,10 @@ pub struct BenchArgs {
 pub async fn main(args: BenchArgs) -> u8 {
     let prepared = || {
         let files = inputs::entries(args.manifest.as_deref(), &args.kinds, &args.files)?;
-        Ok::<_, String>((files, app::defaults(&args.engine)?, app::resolve_model(&args.engine)?))
+        let voices = app::voices(&args.engine)?;
+        Ok::<_, String>((files, app::defaults(&args.engine)?, app::resolve_model(&args.engine)?, voices))
     };
-    let (files, defaults, model) = match prepared() {
+    let (files, defaults, model, voices) = match prepared() {
         Ok(prepared) => prepared,
         Err(message) => return complain(&message, exit::CONFIG),
     };
@@ -67,6 +68,7 @@ pub async fn main(args: BenchArgs) -> u8 {
     let bench = Bench {
         files: &files,
         defaults: &defaults,
+        voices: &voices,
         model: &model,
         jobs: args.jobs,
         output_dir: args.output_dir.as_deref(),

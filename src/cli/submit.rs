@@ -9,6 +9,7 @@ use crate::app::places;
 use crate::exit;
 use crate::fault::Fault;
 use crate::job::message::{self, Intake};
+use crate::job::speakers::{Speakers, SpeakersSetting};
 use crate::job::{Channels, Format, Task};
 use crate::queue::folder;
 
@@ -76,6 +77,10 @@ pub struct SubmitArgs {
     /// Mix or separate
     #[arg(long, value_enum)]
     channels: Option<Channels>,
+
+    /// Tell who speaks: `on`, how many there are, or between how many
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "on", value_name = "on|off|N|MIN-MAX")]
+    speakers: Option<SpeakersSetting>,
 }
 
 impl SubmitArgs {
@@ -98,6 +103,8 @@ impl SubmitArgs {
         put("formats", self.formats.as_ref().map(|v| json!(v)));
         put("word_timestamps", self.word_timestamps.then_some(json!(true)));
         put("channels", self.channels.map(|v| json!(v)));
+        let speakers = |SpeakersSetting(count)| count.map_or(Speakers::Wanted(false), Speakers::from);
+        put("speakers", self.speakers.map(|v| json!(speakers(v))));
         Value::Object(body)
     }
 }

@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 use super::complain;
 use crate::app;
 use crate::audio;
-use crate::audio::recording::LocalFile;
+use crate::audio::recording::{LocalFile, Recording};
 use crate::config::EngineConfig;
 use crate::exit;
 use crate::fault::Fault;
@@ -21,6 +21,7 @@ use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
 use crate::pipeline::listen::{Listening, listen};
+use crate::speakers::Voices;
 use crate::transcribe::Transcriber;
 use crate::transcript::Transcript;
 
@@ -59,6 +60,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
     let prepared = async {
         let defaults = app::defaults(&args.engine)?;
         let model = app::resolve_model(&args.engine)?;
+        let voices = app::voices(&args.engine)?;
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
         }
@@ -67,9 +69,9 @@ pub async fn main(args: TranscribeArgs) -> u8 {
             None => None,
         };
         let engine = app::start_engine(&args.engine, &model, Health::default()).await?;
-        Ok::<_, String>((defaults, model, outputs, engine))
+        Ok::<_, String>((Local { defaults, model, voices, engine }, outputs))
     };
-    let (defaults, model, outputs, engine) = match prepared.await {
+    let (local, outputs) = match prepared.await {
         Ok(prepared) => prepared,
         Err(message) => return complain(&message, exit::CONFIG),
     };
@@ -83,7 +85,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
     let mut status = exit::OK;
     for (at, file) in args.files.iter().enumerate() {
         let outputs = outputs.as_ref().and_then(|outputs| outputs.get(at));
-        let result = transcribe_file(file, outputs, &defaults, &model, &engine, &control).await;
+        let result = transcribe_file(file, outputs, &local, &control).await;
         if let Err(message) = result {
             status = complain(&message, exit::FAILED);
         }
@@ -91,18 +93,25 @@ pub async fn main(args: TranscribeArgs) -> u8 {
             break;
         }
     }
-    engine.end().await;
+    local.engine.end().await;
     status
+}
+
+/// What all files are transcribed with.
+struct Local {
+    defaults: Defaults,
+    model: Model,
+    voices: Voices,
+    engine: Transcriber,
 }
 
 async fn transcribe_file(
     file: &Path,
     outputs: Option<&Outputs>,
-    defaults: &Defaults,
-    model: &Model,
-    engine: &Transcriber,
+    local: &Local,
     control: &Control,
 ) -> Result<(), String> {
+    let Local { defaults, model, voices, engine } = local;
     let name = if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
     let spooled = if file == Path::new("-") { Some(spool_stdin()?) } else { None };
     let path = spooled.as_ref().map_or(file, NamedTempFile::path);
@@ -110,8 +119,12 @@ async fn transcribe_file(
     let progress = progress_bar(&name);
     let started = Instant::now();
     let about = About::local(&name, size_bytes, defaults, model);
+    let mut recording = LocalFile::new(path.to_owned());
+    if let Some(count) = defaults.speakers {
+        recording.follow(voices.tracker(count, defaults.audio.channels));
+    }
     let listening = Listening {
-        recording: Box::new(LocalFile::new(path.to_owned())),
+        recording: Box::new(recording),
         name: name.clone(),
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),

@@ -6,6 +6,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use super::within;
+use crate::job::speakers::SpeakersSetting;
 use crate::job::{Channels, Task, language};
 
 /// Where the engine runs.
@@ -55,6 +56,18 @@ pub struct EngineConfig {
     /// Mix all channels, or transcribe each by itself
     #[arg(long, env = "TRANSCRIPTION_CHANNELS", value_enum, default_value_t)]
     pub channels: Channels,
+
+    /// Tell who speaks, by numbers: `on`, how many there are, or between how many; needs `model pull speakers`
+    #[arg(
+        long,
+        env = "TRANSCRIPTION_SPEAKERS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "off",
+        default_missing_value = "on",
+        value_name = "on|off|N|MIN-MAX"
+    )]
+    pub speakers: SpeakersSetting,
 
     /// Where the engine runs
     #[arg(long, env = "TRANSCRIPTION_DEVICE", value_enum, default_value_t)]

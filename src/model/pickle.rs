@@ -41,7 +41,8 @@ impl Pickle {
     /// # Errors
     /// A sentence with the offset: it is cut, malformed, or has an opcode that is not one of the few.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let mut machine = Machine { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+        let mut machine =
+            Machine { bytes, at: 0, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
         let root = machine.run().map_err(|what| format!("the pickle is not usable: at byte {}: {what}", machine.at))?;
         Ok(Self { values: machine.values, root })
     }

@@ -40,7 +40,9 @@ fn tensors(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, String> {
 
 /// `None` where it is no tensor that can be read, `Some(None)` where it is one of whole numbers.
 fn tensor(pickle: &Pickle, id: Id, folder: &str, files: &BTreeMap<&str, &[u8]>) -> Option<Option<Tensor>> {
-    let [storage, offset, shape, strides, ..] = *pickle.call(id, "torch._utils _rebuild_tensor_v2")? else { return None };
+    let [storage, offset, shape, strides, ..] = *pickle.call(id, "torch._utils _rebuild_tensor_v2")? else {
+        return None;
+    };
     let Value::Outside(storage) = pickle.get(storage) else { return None };
     let [_, kind, key, ..] = *pickle.list(*storage)? else { return None };
     match pickle.get(kind) {
@@ -67,7 +69,9 @@ fn tensor(pickle: &Pickle, id: Id, folder: &str, files: &BTreeMap<&str, &[u8]>) 
 
 /// The files in a zip archive, by name.
 fn files(bytes: &[u8]) -> Result<BTreeMap<&str, &[u8]>, String> {
-    let word = |at: usize| bytes.get(at..at + 4).map(|four| four.iter().rev().fold(0_usize, |sum, b| sum << 8 | usize::from(*b)));
+    let word = |at: usize| {
+        bytes.get(at..at + 4).map(|four| four.iter().rev().fold(0_usize, |sum, b| sum << 8 | usize::from(*b)))
+    };
     let half = |at: usize| word(at).map(|word| word & 0xffff);
     let end = bytes.windows(4).rposition(|four| four == END_OF_DIRECTORY).ok_or("it is no zip archive")?;
     let read = || {

@@ -32,7 +32,8 @@ impl Asked {
         window.task = options.task.unwrap_or(window.task);
         window.prompt = options.prompt.clone().or(window.prompt);
         let word_timestamps = options.word_timestamps.unwrap_or(defaults.word_timestamps);
-        let asked = Defaults { audio, window, word_timestamps };
+        let speakers = options.speakers.unwrap_or(defaults.speakers);
+        let asked = Defaults { audio, window, word_timestamps, speakers };
         let request = asked.request(options.formats.as_deref().unwrap_or(formats));
         Self { audio: asked.audio, window: asked.window, request }
     }

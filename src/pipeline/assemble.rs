@@ -11,6 +11,7 @@ use crate::fault::Code;
 use crate::job::{Task, language};
 use crate::model::Model;
 use crate::publish::Status;
+use crate::speakers::labels;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
     JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, Warning, WorkerRef,
@@ -60,10 +61,19 @@ impl About {
 /// The transcript, complete.
 pub fn transcript(heard: Heard, about: About) -> Transcript {
     let About { job, source, task, request, model, worker, fetch, begun } = about;
-    let Heard { mut segments, mut quality, report, .. } = heard;
+    let Heard { mut segments, mut quality, report, speakers, .. } = heard;
     let AudioReport { mut audio, mut warnings, sounds } = report;
     audio.duration = round_ms(audio.duration);
     audio.speech_duration = round_ms(audio.speech_duration);
+    let speakers = match speakers {
+        Some(Ok(followed)) => labels::label(&mut segments, &followed),
+        Some(Err(why)) => {
+            let message = format!("who speaks is not known: {why}");
+            warnings.push(Warning { code: Code::SpeakersUnknown, message });
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
     tidy(&mut segments, audio.duration);
     tidy_dropped(&mut quality.dropped, audio.duration);
     if !request.word_timestamps {
@@ -93,6 +103,7 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         model,
         text: text::join(&segments),
         segments,
+        speakers,
         quality,
         warnings,
         timings: Timings {

@@ -17,6 +17,7 @@ use crate::audio::{AudioOptions, AudioReport, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::FinishedWindow;
 use crate::fault::Fault;
 use crate::handler::Control;
+use crate::speakers::Followed;
 use crate::transcribe::Transcriber;
 use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
@@ -63,6 +64,8 @@ pub struct Heard {
     pub language: Option<Language>,
     /// What the guards did.
     pub quality: Quality,
+    /// Who spoke when, where that was asked for, or why it is not known.
+    pub speakers: Option<Result<Vec<Followed>, String>>,
     /// What an earlier run had done.
     pub resumed: Resumed,
     /// Time the decoder was at work.
@@ -205,13 +208,14 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
             },
         }
     }
-    let Decoded { report, busy } = match decoded {
+    let Decoded { report, busy, speakers } = match decoded {
         Some(decoded) => decoded,
         None => decoding.await,
     }?;
     heard.quality.sound_heard = report.sounds.heard_secs;
     heard.quality.sound_unheard = report.sounds.unheard_secs;
     heard.report = report;
+    heard.speakers = speakers;
     heard.language = languages.of_job();
     heard.decode = busy;
     heard.transcribe = first_window.map_or(Duration::ZERO, |first: Instant| first.elapsed());

@@ -254,12 +254,15 @@ impl<'a> Work<'a> {
     /// Listens, with the checkpoint kept up to date meanwhile and settled when that ends badly.
     async fn hear(
         &self,
-        recording: Box<dyn Recording>,
+        mut recording: Box<dyn Recording>,
         keeper: Option<Keeper>,
         seat: &Arc<Seat>,
     ) -> Result<(Heard, Option<Keeper>), Fault> {
         let name = self.job.source.to_string();
         seat.lasts(recording.stated_secs(&name).await);
+        if let Some(count) = self.asked.request.speakers {
+            recording.follow(self.pipeline.voices.tracker(count, self.asked.audio.channels));
+        }
         let (reached, so_far) = mpsc::unbounded_channel();
         let decoding = self.pipeline.progress.clone();
         let mut listening = Listening {

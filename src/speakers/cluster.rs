@@ -318,7 +318,9 @@ mod tests {
                 pairs.sum::<f32>() / (a.len() * b.len()) as f32
             };
             let pairs = (0..groups.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-            let (a, b) = pairs.min_by(|x, y| mean(&groups[x.0], &groups[x.1]).total_cmp(&mean(&groups[y.0], &groups[y.1]))).unwrap_or_default();
+            let (a, b) = pairs
+                .min_by(|x, y| mean(&groups[x.0], &groups[x.1]).total_cmp(&mean(&groups[y.0], &groups[y.1])))
+                .unwrap_or_default();
             assert!((mean(&groups[a], &groups[b]) - expected).abs() < 1e-4);
             let gone = groups.remove(b);
             groups[a].extend(gone);

@@ -81,9 +81,7 @@ impl Fbank {
                 *to = (sample - PREEMPHASIS * before) * taper;
                 before = sample;
             }
-            self.transform
-                .process_with_scratch(&mut padded, &mut spectrum, &mut scratch)
-                .map_err(|e| e.to_string())?;
+            self.transform.process_with_scratch(&mut padded, &mut spectrum, &mut scratch).map_err(|e| e.to_string())?;
             power.iter_mut().zip(&spectrum).for_each(|(power, bin)| *power = bin.norm_sqr());
             let mut row = [0.0; BANDS];
             for (value, (first, weights)) in row.iter_mut().zip(&self.bands) {

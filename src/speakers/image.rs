@@ -44,7 +44,14 @@ struct Convolution {
 }
 
 impl Convolution {
-    fn load(weights: &mut Weights, name: &str, norm: &str, input: usize, size: usize, stride: usize) -> Result<Self, String> {
+    fn load(
+        weights: &mut Weights,
+        name: &str,
+        norm: &str,
+        input: usize,
+        size: usize,
+        stride: usize,
+    ) -> Result<Self, String> {
         let kernel = weights.kernel(&format!("{name}.weight"), CHANNELS, input, &[size, size])?;
         let (taps, bias) = weights.norm(norm, CHANNELS, true)?.into_kernel(kernel);
         Ok(Self { taps, bias, stride })

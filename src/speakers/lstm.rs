@@ -68,9 +68,8 @@ impl Layer {
 
     /// Writes its half of `out`.
     fn run(&self, steps: &ArrayView2<'_, f32>, is_backward: bool, out: &mut Array2<f32>) {
-        let mut gates = Array2::from_shape_fn((steps.nrows(), GATES), |(_, gate)| {
-            self.bias.get(gate).copied().unwrap_or_default()
-        });
+        let mut gates =
+            Array2::from_shape_fn((steps.nrows(), GATES), |(_, gate)| self.bias.get(gate).copied().unwrap_or_default());
         general_mat_mul(1.0, steps, &self.input, 1.0, &mut gates);
         let half = if is_backward { s![.., HIDDEN..] } else { s![.., ..HIDDEN] };
         let mut out = out.slice_mut(half);

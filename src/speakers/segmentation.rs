@@ -64,10 +64,8 @@ impl Segmentation {
     /// A tensor is not there.
     pub fn load(weights: &mut Weights) -> Result<Self, String> {
         let one = |values: Vec<f32>| values.first().copied().unwrap_or_default();
-        let wave = (
-            one(weights.vector("sincnet.wav_norm1d.weight", 1)?),
-            one(weights.vector("sincnet.wav_norm1d.bias", 1)?),
-        );
+        let wave =
+            (one(weights.vector("sincnet.wav_norm1d.weight", 1)?), one(weights.vector("sincnet.wav_norm1d.bias", 1)?));
         let sinc = sinc_filters(weights)?;
         let (mut convolutions, mut norms, mut memory, mut linear) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (index, inputs) in [(1, SINC_FILTERS), (2, FILTERS)] {

@@ -55,16 +55,14 @@ impl Tracker {
         Self { voices, count, channels, streams: Vec::new(), failed: None }
     }
 
-    /// Takes samples of a stream (16 kHz, in [-1, 1]). Waits while the crew is behind.
-    pub fn hear(&mut self, stream: usize, samples: &[f32]) {
+    /// Takes samples of a stream (16 kHz, in [-1, 1]), of which the first is the source's sample `position`; they follow
+    /// those before. Waits while the crew is behind.
+    pub fn hear(&mut self, stream: usize, position: u64, samples: &[f32]) {
         if self.failed.is_some() {
             return;
         }
         while self.streams.len() <= stream {
-            // a channel that appears later begins where the others are
-            let start = self.streams.first().map_or(0, |first| first.start + first.ring.len() as u64);
-            let start = start.saturating_sub(samples.len() as u64);
-            self.streams.push(Stream::new(if self.streams.is_empty() { 0 } else { start }));
+            self.streams.push(Stream::new(position));
         }
         let crew = self.voices.crew();
         let heard = crew.and_then(|crew| self.streams.get_mut(stream).map_or(Ok(()), |to| to.hear(&crew, samples)));

@@ -87,7 +87,8 @@ impl Weights {
         } else {
             (vec![1.0; channels], vec![0.0; channels])
         };
-        let gain: Vec<f32> = gain.iter().zip(&variance).map(|(gain, variance)| gain / (variance + EPSILON).sqrt()).collect();
+        let gain: Vec<f32> =
+            gain.iter().zip(&variance).map(|(gain, variance)| gain / (variance + EPSILON).sqrt()).collect();
         let shift = shift.iter().zip(&mean).zip(&gain).map(|((shift, mean), gain)| shift - mean * gain).collect();
         Ok(Norm { gain, shift })
     }

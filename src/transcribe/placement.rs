@@ -239,6 +239,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
                 end: *end,
                 word: token.text.trim().to_owned(),
                 probability: token.p_sum / token.pieces.max(f64::MIN_POSITIVE),
+                speaker: None,
             })
             .collect();
         let pieces: f64 = group.iter().map(|token| token.pieces).sum();
@@ -252,6 +253,7 @@ fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, n
             avg_logprob: group.iter().map(|token| token.log_sum).sum::<f64>() / pieces.max(f64::MIN_POSITIVE),
             no_speech_prob,
             channel,
+            speaker: None,
         });
         first = i + 1;
     }

@@ -8,9 +8,11 @@ use serde::{Serialize, Serializer};
 use super::{Transcript, round_ms};
 use crate::job::{Channels, Task};
 use items::{Items, label};
+use voices::SpeakerLabels;
 
 mod items;
 pub mod locale;
+mod voices;
 
 /// The document, ending in a newline.
 ///
@@ -42,6 +44,8 @@ struct Results<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     language_codes: Vec<LanguageTime>,
     transcripts: [Whole<'a>; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker_labels: Option<SpeakerLabels<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_labels: Option<ChannelLabels<'a>>,
     items: Items<'a>,
@@ -83,6 +87,7 @@ impl Serialize for AudioSegments<'_> {
             end_time: number(segment.end),
             items,
             channel_label: segment.channel.map(label),
+            speaker_label: segment.speaker.filter(|_| voices::are_told(self.0)).map(voices::label),
         }))
     }
 }
@@ -113,6 +118,8 @@ struct AudioSegment<'a> {
     items: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker_label: Option<String>,
 }
 
 fn file(transcript: &Transcript) -> File<'_> {
@@ -125,6 +132,7 @@ fn file(transcript: &Transcript) -> File<'_> {
             language_identification: identification(transcript),
             language_codes: language_codes(transcript),
             transcripts: [Whole { transcript: &transcript.text }],
+            speaker_labels: SpeakerLabels::of(transcript),
             channel_labels: channel_labels(transcript),
             items: Items { transcript, channel: None },
             audio_segments: AudioSegments(transcript),
@@ -313,6 +321,27 @@ mod tests {
             json!([{"language_code": "de-DE", "duration_in_seconds": 2.0}, {"language_code": "en-US", "duration_in_seconds": 1.0}])
         );
         assert_eq!(strings(&results["items"], "language_code"), ["en-US", "en-US", "de-DE", "de-DE"]);
+    }
+
+    #[test]
+    fn each_word_is_found_by_its_time_among_its_speakers() {
+        let results = rendered(&samples::interview())["results"].clone();
+        assert_eq!(results["speaker_labels"]["speakers"], 2);
+        let stretches = results["speaker_labels"]["segments"].as_array().unwrap();
+        assert_eq!(
+            stretches.iter().map(|stretch| stretch["speaker_label"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["spk_0", "spk_1", "spk_0"]
+        );
+        let placed: Vec<&Value> = stretches.iter().flat_map(|stretch| stretch["items"].as_array().unwrap()).collect();
+        let items = results["items"].as_array().unwrap();
+        let words: Vec<&Value> = items.iter().filter(|item| item["type"] == "pronunciation").collect();
+        assert_eq!(placed.len(), words.len());
+        for (placed, word) in placed.into_iter().zip(words) {
+            for field in ["start_time", "end_time", "speaker_label"] {
+                assert_eq!(placed[field], word[field]);
+            }
+        }
+        assert!(items.iter().all(|item| item["speaker_label"].is_string()));
     }
 
     #[test]

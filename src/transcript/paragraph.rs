@@ -10,7 +10,7 @@ const PAUSE_SECS: f64 = 2.0;
 /// Characters after which a paragraph ends with its sentence: a speaker without pauses is still read in paragraphs.
 const LONG_CHARS: usize = 800;
 
-/// Segments that belong together: at least one, of one channel.
+/// Segments that belong together: at least one, of one speaker.
 #[derive(Debug, Clone, Copy)]
 pub struct Paragraph<'a> {
     /// In order of start.
@@ -28,15 +28,24 @@ impl Paragraph<'_> {
         join(self.segments)
     }
 
-    /// Who speaks, as far as it is known: the channel, where channels are separate.
+    /// Who speaks, as far as it is known.
     pub fn speaker(&self) -> Option<String> {
         speaker(self.segments.first()?)
     }
 }
 
-/// Who speaks in a segment, as far as it is known.
+/// Who speaks in a segment, as far as it is known: a number, or the channel where channels are separate, or both.
 pub fn speaker(segment: &Segment) -> Option<String> {
-    segment.channel.map(|channel| format!("Channel {channel}"))
+    match (segment.channel, segment.speaker) {
+        (None, None) => None,
+        (Some(channel), None) => Some(format!("Channel {channel}")),
+        (None, Some(number)) => Some(format!("Speaker {number}")),
+        (Some(channel), Some(number)) => Some(format!("Channel {channel}, Speaker {number}")),
+    }
+}
+
+fn is_same_speaker(before: &Segment, after: &Segment) -> bool {
+    (before.channel, before.speaker) == (after.channel, after.speaker)
 }
 
 /// The paragraphs of a transcript's segments.
@@ -45,7 +54,7 @@ pub fn paragraphs(segments: &[Segment]) -> impl Iterator<Item = Paragraph<'_>> {
     let chunks = segments.chunk_by(move |before, after| {
         chars += before.text.chars().count();
         let is_long = chars > LONG_CHARS && sentence::is_ended(&before.text);
-        let together = before.channel == after.channel && after.start - before.end < PAUSE_SECS && !is_long;
+        let together = is_same_speaker(before, after) && after.start - before.end < PAUSE_SECS && !is_long;
         if !together {
             chars = 0;
         }
@@ -54,10 +63,10 @@ pub fn paragraphs(segments: &[Segment]) -> impl Iterator<Item = Paragraph<'_>> {
     chunks.map(|segments| Paragraph { segments })
 }
 
-/// The sentences of a transcript's segments: of one channel, without a long pause, to the sentence's end.
+/// The sentences of a transcript's segments: of one speaker, without a long pause, to the sentence's end.
 pub fn sentences(segments: &[Segment]) -> impl Iterator<Item = Paragraph<'_>> {
     let together = |before: &Segment, after: &Segment| {
-        before.channel == after.channel && after.start - before.end < PAUSE_SECS && !sentence::is_ended(&before.text)
+        is_same_speaker(before, after) && after.start - before.end < PAUSE_SECS && !sentence::is_ended(&before.text)
     };
     segments.chunk_by(together).map(|segments| Paragraph { segments })
 }

@@ -64,7 +64,7 @@ mod tests {
     fn what_is_doubtful_or_left_out_is_listed_in_order() {
         let mut transcript = samples::jfk();
         assert_eq!(to_check(&transcript), [], "nothing is doubtful there");
-        let word = Word { start: 9.7, end: 10.98, word: "Ask".to_owned(), probability: 0.3 };
+        let word = Word { start: 9.7, end: 10.98, word: "Ask".to_owned(), probability: 0.3, speaker: None };
         if let Some(last) = transcript.segments.last_mut() {
             *last = Segment { words: vec![word], ..last.clone() };
         }

@@ -17,7 +17,7 @@ pub fn jfk() -> Transcript {
             ]
             .into_iter()
             .chain([("can", 6.4, 6.6), ("do", 6.6, 6.9), ("for", 6.9, 7.1), ("you.", 7.1, 7.6)])
-            .map(|(word, start, end)| Word { start, end, word: word.to_owned(), probability: 0.875 })
+            .map(|(word, start, end)| Word { start, end, word: word.to_owned(), probability: 0.875, speaker: None })
             .collect(),
             ..segment(3.4, 7.6, "ask not what your country can do for you.", None)
         },
@@ -34,6 +34,18 @@ pub fn call() -> Transcript {
         segment(3.5, 4.0, "OK.", Some(1)),
     ];
     Transcript { status: Status::Partial, warnings: vec![damaged()], ..transcript(5.0, 2, "en", segments) }
+}
+
+/// Two people on one channel.
+pub fn interview() -> Transcript {
+    let said = |start, end, text, speaker| Segment { speaker, ..segment(start, end, text, None) };
+    let segments = vec![
+        said(0.0, 2.0, "Who are <you>?", Some(1)),
+        said(2.1, 3.0, "A & B.", Some(2)),
+        said(6.0, 7.0, "I see.", Some(1)),
+    ];
+    let speakers = [(1, 3.0), (2, 0.9)].map(|(number, seconds)| Speaker { number, seconds, channel: None });
+    Transcript { speakers: speakers.into(), ..transcript(8.0, 1, "en", segments) }
 }
 
 /// Nothing was said.
@@ -90,11 +102,13 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
             prompt: None,
             channels: Channels::Mix,
             word_timestamps: true,
+            speakers: None,
             formats: vec![Format::Json, Format::Txt, Format::Vtt],
         }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
         segments,
+        speakers: Vec::new(),
         quality: Quality { windows: 1, confidence: 0.8765, ..Quality::default() },
         warnings: Vec::new(),
         timings: Timings { fetch: 0.1, decode: 0.2, transcribe: 0.3, total: 0.6 },

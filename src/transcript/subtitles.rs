@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 
 use super::Transcript;
-use cues::cues;
+use cues::{Naming, cues};
 
 pub mod cues;
 
 /// SubRip. Empty when nothing was said. `-->` within a text is written `->`, since SubRip has no escape for it.
 pub fn srt(transcript: &Transcript) -> String {
     let mut document = String::new();
-    for (index, cue) in cues(transcript).iter().enumerate() {
+    for (index, cue) in cues(transcript, Naming::InText).iter().enumerate() {
         let text = cue.lines.join("\n").replace("-->", "->");
         let (start, end) = (time(cue.start_ms, ','), time(cue.end_ms, ','));
         let separator = if index == 0 { "" } else { "\n" };
@@ -23,9 +23,10 @@ pub fn srt(transcript: &Transcript) -> String {
 /// WebVTT. Only its header when nothing was said.
 pub fn vtt(transcript: &Transcript) -> String {
     let mut document = "WEBVTT\n".to_owned();
-    for cue in cues(transcript) {
+    for cue in cues(transcript, Naming::Apart) {
         let text = cue.lines.join("\n").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let _ = writeln!(document, "\n{} --> {}\n{text}", time(cue.start_ms, '.'), time(cue.end_ms, '.'));
+        let voice = cue.voice.map_or(String::new(), |voice| format!("<v {voice}>"));
+        let _ = writeln!(document, "\n{} --> {}\n{voice}{text}", time(cue.start_ms, '.'), time(cue.end_ms, '.'));
     }
     document
 }
@@ -51,6 +52,15 @@ mod tests {
     fn webvtt_is_the_golden_one_and_escapes_what_it_must() {
         assert_eq!(vtt(&samples::jfk()), include_str!("../../tests/golden/transcripts/jfk.vtt"));
         assert_eq!(vtt(&samples::call()), include_str!("../../tests/golden/transcripts/call.vtt"));
+    }
+
+    #[test]
+    fn speakers_are_voices_in_one_and_before_their_text_in_the_other() {
+        let vtt = vtt(&samples::interview());
+        assert!(vtt.contains("\n<v Speaker 1>Who are &lt;you&gt;?\n"), "{vtt}");
+        assert!(vtt.contains("\n<v Speaker 2>A &amp; B.\n"), "{vtt}");
+        let srt = srt(&samples::interview());
+        assert!(srt.contains("\nSpeaker 1: Who are <you>?\n") && srt.contains("\nSpeaker 2: A & B.\n"), "{srt}");
     }
 
     #[test]

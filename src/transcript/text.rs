@@ -9,7 +9,7 @@ pub fn join(segments: &[Segment]) -> String {
     line::join(segments.iter().map(|segment| segment.text.as_str()))
 }
 
-/// The paragraphs, each named after its channel where channels are separate; empty when nothing was said.
+/// The paragraphs, each named after its speaker, as far as it is known; empty when nothing was said.
 pub fn render(transcript: &Transcript) -> String {
     let mut text = String::new();
     for paragraph in paragraphs(&transcript.segments) {
@@ -34,6 +34,12 @@ mod tests {
     fn a_long_pause_ends_a_paragraph_and_a_channel_is_named() {
         assert_eq!(render(&samples::jfk()), include_str!("../../tests/golden/transcripts/jfk.txt"));
         assert_eq!(render(&samples::call()), include_str!("../../tests/golden/transcripts/call.txt"));
+    }
+
+    #[test]
+    fn another_speaker_begins_a_paragraph() {
+        let text = render(&samples::interview());
+        assert_eq!(text, "Speaker 1: Who are <you>?\n\nSpeaker 2: A & B.\n\nSpeaker 1: I see.\n");
     }
 
     #[test]

@@ -127,6 +127,7 @@ pub(super) mod tests {
                     end: time(random),
                     word: random.choice(texts).unwrap_or_default().to_owned(),
                     probability: random.f64() * 2.0,
+                    speaker: None,
                 });
                 Segment {
                     words: words.collect(),
@@ -138,6 +139,7 @@ pub(super) mod tests {
                     avg_logprob: f64::NEG_INFINITY,
                     no_speech_prob: 0.1,
                     channel: random.choice([None, Some(0), Some(1)]).flatten(),
+                    speaker: None,
                 }
             })
             .collect()

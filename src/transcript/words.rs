@@ -13,18 +13,18 @@ pub fn timed(segment: &Segment) -> Vec<Word> {
         }
     }
     let texts = word::split(&segment.text).into_iter().map(str::to_owned).collect();
-    spread(texts, segment.start, segment.end, probability(segment.avg_logprob.exp()))
+    spread(texts, segment.start, segment.end, probability(segment.avg_logprob.exp()), segment.speaker)
 }
 
 /// The texts as words that fill the time from `start` to `end` (seconds) in proportion to their characters.
-pub fn spread(texts: Vec<String>, start: f64, end: f64, probability: f64) -> Vec<Word> {
+pub fn spread(texts: Vec<String>, start: f64, end: f64, probability: f64, speaker: Option<u16>) -> Vec<Word> {
     let total: usize = texts.iter().map(|text| text.chars().count()).sum();
     let mut passed = 0;
     let at = |passed: usize| round_ms(start + (end - start) * passed as f64 / total.max(1) as f64);
     let word = |text: String| {
         let from = passed;
         passed += text.chars().count();
-        Word { start: at(from), end: at(passed), word: text, probability }
+        Word { start: at(from), end: at(passed), word: text, probability, speaker }
     };
     texts.into_iter().map(word).collect()
 }
@@ -34,7 +34,7 @@ pub fn pieces(word: Word, max_columns: usize) -> Vec<Word> {
     if line::width(&word.word) <= max_columns {
         return vec![word];
     }
-    spread(line::cut(&word.word, max_columns), word.start, word.end, word.probability)
+    spread(line::cut(&word.word, max_columns), word.start, word.end, word.probability, word.speaker)
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn words_that_are_not_written_still_tell_the_times() {
-        let word = Word { start: 2.5, end: 3.0, word: "late".to_owned(), probability: 0.5 };
+        let word = Word { start: 2.5, end: 3.0, word: "late".to_owned(), probability: 0.5, speaker: None };
         let segment = Segment { unwritten_words: vec![word.clone()], ..segment("late") };
         assert_eq!(timed(&segment), [word]);
     }

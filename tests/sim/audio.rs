@@ -90,7 +90,7 @@ impl Recording for Tape {
             let duration = f64::from(script.windows * WINDOW_SECS);
             let audio = AudioRef { duration, speech_duration: duration, ..AudioRef::default() };
             let report = AudioReport { audio, warnings: damaged.into_iter().collect(), ..AudioReport::default() };
-            Ok(Decoded { report, busy: DECODING * script.windows })
+            Ok(Decoded { speakers: None, report, busy: DECODING * script.windows })
         })
     }
 }

@@ -21,6 +21,7 @@ use transcription_worker::model::Model;
 use transcription_worker::pipeline::news::News;
 use transcription_worker::pipeline::poison::PoisonGuard;
 use transcription_worker::pipeline::{Defaults, Pipeline};
+use transcription_worker::speakers::Voices;
 use transcription_worker::store::Store;
 use transcription_worker::transcribe::Transcriber;
 use transcription_worker::transcribe::supervisor::EngineSettings;
@@ -150,6 +151,7 @@ async fn run(wire: Arc<Wire>, drain: Drain) -> String {
         publisher: wire.clone(),
         store: Store { objects: wire.clone(), ..jobs::store(Arc::default()) },
         transcriber: transcriber.clone(),
+        voices: Voices::none(),
         model,
         defaults: defaults(),
         checkpoint_every: plan.checkpoint_every,
@@ -196,5 +198,6 @@ fn defaults() -> Defaults {
         audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None },
         window: WindowOptions { language: None, task: Task::Transcribe, ..WindowOptions::default() },
         word_timestamps: false,
+        speakers: None,
     }
 }

@@ -14,7 +14,7 @@ use super::inputs::Entry;
 use super::process::{age_secs, peak_mib};
 use super::wer::{self, Errors};
 use crate::app;
-use crate::audio::recording::LocalFile;
+use crate::audio::recording::{LocalFile, Recording};
 use crate::config::EngineConfig;
 use crate::exit;
 use crate::handler::Control;
@@ -24,6 +24,7 @@ use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
 use crate::pipeline::listen::{Listening, listen};
+use crate::speakers::Voices;
 use crate::transcribe::Transcriber;
 
 /// What one run came to.
@@ -65,6 +66,8 @@ pub struct Bench<'a> {
     pub files: &'a [(PathBuf, Entry)],
     /// How to decode and transcribe.
     pub defaults: &'a Defaults,
+    /// Who tells voices apart.
+    pub voices: &'a Voices,
     /// The weights.
     pub model: &'a Model,
     /// Files at a time; `None` is one more than lanes.
@@ -139,9 +142,13 @@ impl Bench<'_> {
         on_progress: Box<dyn Fn(f64) + Send + Sync>,
     ) -> Result<FileFigures, String> {
         let about = About::local(&entry.file, 0, self.defaults, self.model);
-        let Defaults { audio, window, .. } = self.defaults;
+        let Defaults { audio, window, speakers, .. } = self.defaults;
+        let mut recording = LocalFile::new(path.to_owned());
+        if let Some(count) = speakers {
+            recording.follow(self.voices.tracker(*count, audio.channels));
+        }
         let listening = Listening {
-            recording: Box::new(LocalFile::new(path.to_owned())),
+            recording: Box::new(recording),
             name: entry.file.clone(),
             audio: audio.clone(),
             options: window.clone(),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
+use crate::job::speakers::Speakers;
 use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
 
@@ -72,6 +73,8 @@ pub struct PlainJob {
     pub word_timestamps: Option<bool>,
     /// One transcript of the mix, or of each channel.
     pub channels: Option<Channels>,
+    /// Who speaks: `true`, or how many do.
+    pub speakers: Option<Speakers>,
     /// Accepted for the older worker's producers; not used.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
@@ -135,6 +138,11 @@ impl PlainJob {
             formats,
             word_timestamps: self.word_timestamps,
             channels: self.channels,
+            speakers: self
+                .speakers
+                .map(Speakers::count)
+                .transpose()
+                .map_err(|why| bad(format!("`speakers`: {why}")))?,
         })
     }
 }
@@ -142,7 +150,7 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels } = options;
+    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, speakers } = options;
     let mut body = json!({
         "job_id": id,
         "user_id": user_id,
@@ -158,6 +166,7 @@ pub fn single(job: &Job) -> String {
         "formats": formats,
         "word_timestamps": word_timestamps,
         "channels": channels,
+        "speakers": speakers.map(|count| count.map_or(Speakers::Wanted(false), Speakers::from)),
         "metadata": echo.metadata,
         "tags": echo.tags,
     });

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use serde::{Serialize, Serializer};
 
 use super::number;
-use crate::transcript::amazon::locale;
+use crate::transcript::amazon::{locale, voices};
 use crate::transcript::{Segment, Transcript, Word, words};
 
 /// A word or a mark.
@@ -15,10 +15,15 @@ pub struct Item {
     #[serde(rename = "type")]
     kind: &'static str,
     alternatives: [Alternative; 1],
+    /// Seconds; of words only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    start_time: Option<String>,
+    pub start_time: Option<String>,
+    /// Seconds; of words only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<String>,
+    pub end_time: Option<String>,
+    /// Where it is told who speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speaker_label: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_label: Option<String>,
     /// Where there are several.
@@ -94,9 +99,16 @@ fn channels_with_speech(transcript: &Transcript) -> Vec<Option<u16>> {
 fn of(transcript: &Transcript, channel: Option<u16>) -> impl Iterator<Item = Spoken> {
     let is_mixed = transcript.languages.len() > 1;
     let segments = transcript.segments.iter().enumerate().filter(move |(_, segment)| segment.channel == channel);
+    let are_told = voices::are_told(transcript);
+    let mut last = 1;
     segments.flat_map(move |(at, segment)| {
         let language = if is_mixed { locale::of(transcript.written_in(segment)) } else { None };
-        of_segment(at, segment, language)
+        // what nobody is known to have said goes to who spoke before: readers leave out what has no label
+        last = segment.speaker.unwrap_or(last);
+        let speaker = are_told.then(|| voices::label(last));
+        let mut words = of_segment(at, segment, language);
+        words.iter_mut().flat_map(|word| &mut word.items).for_each(|item| item.speaker_label = speaker.clone());
+        words
     })
 }
 
@@ -127,7 +139,8 @@ fn of_segment(at: usize, segment: &Segment, language_code: Option<&'static str>)
 }
 
 fn of_silence(transcript: &Transcript) -> Spoken {
-    let whole = Word { start: 0.0, end: transcript.audio.duration, word: String::new(), probability: 0.0 };
+    let whole =
+        Word { start: 0.0, end: transcript.audio.duration, word: String::new(), probability: 0.0, speaker: None };
     let channel = (super::channels(transcript) > 0).then_some(0);
     Spoken { segment: usize::MAX, items: vec![pronunciation(&whole, String::new(), channel)], start: 0.0 }
 }
@@ -139,6 +152,7 @@ fn pronunciation(word: &Word, content: String, channel: Option<u16>) -> Item {
         alternatives: [Alternative { confidence: number(word.probability), content }],
         start_time: Some(number(word.start)),
         end_time: Some(number(word.end)),
+        speaker_label: None,
         channel_label: channel.map(label),
         language_code: None,
     }
@@ -151,6 +165,7 @@ fn punctuation(mark: char, channel: Option<u16>) -> Item {
         alternatives: [Alternative { confidence: number(0.0), content: mark.to_string() }],
         start_time: None,
         end_time: None,
+        speaker_label: None,
         channel_label: channel.map(label),
         language_code: None,
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::script::{line, sentence};
+use crate::transcript::paragraph::speaker;
 use crate::transcript::{Segment, Transcript, Word, words};
 
 /// Columns of a line; what broadcasters allow.
@@ -29,14 +30,35 @@ pub struct Cue {
     pub end_ms: u64,
     /// One or two.
     pub lines: Vec<String>,
+    /// Who speaks, where speakers have numbers.
+    pub voice: Option<String>,
+}
+
+/// Where it stands who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// In the text, where the speaker changes.
+    InText,
+    /// In [`Cue::voice`] alone, where speakers have numbers.
+    Apart,
 }
 
 /// The transcript's cues in order. Where channels are separate, each segment's first cue names its channel, and a cue
 /// ends when another channel's begins. A cue is only dropped where more of them meet than there are milliseconds.
-pub fn cues(transcript: &Transcript) -> Vec<Cue> {
-    let layout = |segment| Layout::of(segment, transcript.written_in(segment));
-    let cues = transcript.segments.iter().flat_map(|segment| layout(segment).cues());
-    let mut cues: Vec<Cue> = cues.collect();
+pub fn cues(transcript: &Transcript, naming: Naming) -> Vec<Cue> {
+    let mut cues: Vec<Cue> = Vec::new();
+    let mut before = None;
+    for segment in &transcript.segments {
+        let label = match (segment.speaker, naming) {
+            (Some(_), Naming::Apart) => None,
+            (Some(_), Naming::InText) if before == Some((segment.channel, segment.speaker)) => None,
+            _ => speaker(segment),
+        };
+        before = Some((segment.channel, segment.speaker));
+        let voice = segment.speaker.and_then(|_| speaker(segment));
+        let of_segment = Layout::of(segment, label, transcript.written_in(segment)).cues();
+        cues.extend(of_segment.into_iter().map(|cue| Cue { voice: voice.clone(), ..cue }));
+    }
     cues.sort_by_key(|cue| cue.start_ms);
     timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64)
 }
@@ -49,13 +71,16 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(segment: &Segment, language: &str) -> Self {
+    fn of(segment: &Segment, label: Option<String>, language: &str) -> Self {
         let mut all = words::timed(segment);
         let mut text = segment.text.clone();
-        if let Some(channel) = segment.channel {
-            let label = format!("Channel {channel}:");
+        if let Some(label) = label {
+            let label = format!("{label}:");
             text = format!("{label} {text}");
-            all.insert(0, Word { start: segment.start, end: segment.start, word: label, probability: 1.0 });
+            all.insert(
+                0,
+                Word { start: segment.start, end: segment.start, word: label, probability: 1.0, speaker: None },
+            );
         }
         let words: Vec<Word> = all.into_iter().flat_map(|word| words::pieces(word, LINE_COLUMNS)).collect();
         let texts: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
@@ -86,6 +111,7 @@ impl Layout {
             start_ms: self.start_ms(range.start),
             end_ms: self.end_ms(range.end),
             lines: lines.into_iter().filter(|line| !line.is_empty()).map(|line| self.line(line)).collect(),
+            voice: None,
         }
     }
 

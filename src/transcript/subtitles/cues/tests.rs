@@ -28,7 +28,11 @@ fn whatever_was_said_the_cues_can_be_read() {
         let mut segments = wild_segments(&mut random, duration);
         tidy(&mut segments, duration);
         let audio_ms = (duration * 1000.0) as u64;
-        assert_readable(&cues(&transcript(duration, 2, "en", segments)), audio_ms, &format!("seed {seed}"));
+        assert_readable(
+            &cues(&transcript(duration, 2, "en", segments), Naming::InText),
+            audio_ms,
+            &format!("seed {seed}"),
+        );
     }
 }
 
@@ -45,7 +49,7 @@ fn ordinary_segments_lose_no_text_and_keep_their_second() {
             at = end + random.f64();
         }
         let transcript = transcript(at, 1, "en", segments);
-        let cues = cues(&transcript);
+        let cues = cues(&transcript, Naming::InText);
         assert_readable(&cues, ms(at), &format!("seed {seed}"));
         assert_eq!(shown(&cues), transcript.text, "seed {seed}");
         let short = cues.iter().filter(|cue| cue.end_ms - cue.start_ms < 500).count();
@@ -57,7 +61,7 @@ fn ordinary_segments_lose_no_text_and_keep_their_second() {
 fn a_long_segment_is_broken_at_its_punctuation() {
     let said = "We shall go on to the end, we shall fight in France, we shall fight on the seas and oceans, \
                 we shall fight with growing confidence and growing strength in the air.";
-    let cues = cues(&transcript(14.0, 1, "en", vec![segment(0.0, 14.0, said, None)]));
+    let cues = cues(&transcript(14.0, 1, "en", vec![segment(0.0, 14.0, said, None)]), Naming::InText);
     let lines: Vec<_> = cues.iter().map(|cue| cue.lines.join(" | ")).collect();
     assert_eq!(
         lines,
@@ -72,7 +76,7 @@ fn a_long_segment_is_broken_at_its_punctuation() {
 #[test]
 fn text_without_spaces_is_broken_between_characters() {
     let said = "你好世界".repeat(30);
-    let cues = cues(&transcript(30.0, 1, "zh", vec![segment(0.0, 30.0, &said, None)]));
+    let cues = cues(&transcript(30.0, 1, "zh", vec![segment(0.0, 30.0, &said, None)]), Naming::InText);
     assert_readable(&cues, 30_000, "chinese");
     assert_eq!(shown(&cues), said);
 }
@@ -82,7 +86,7 @@ fn thai_and_khmer_are_broken_between_words_and_keep_their_spaces() {
     let khmer = "សួស្តីអ្នកទាំងអស់គ្នាថ្ងៃនេះយើងនឹងនិយាយអំពីការរៀនភាសាខ្មែរដែលជារឿងសំខាន់សម្រាប់មនុស្សគ្រប់គ្នាក្នុងប្រទេសកម្ពុជា";
     let thai = "ที่นี่ขอบคุณครับ สวัสดีชาวโลกวันนี้อากาศดีมากและเราจะไปเที่ยวทะเลกันกับเพื่อนทุกคน";
     for said in [khmer, thai] {
-        let cues = cues(&transcript(14.0, 1, "th", vec![segment(0.0, 14.0, said, None)]));
+        let cues = cues(&transcript(14.0, 1, "th", vec![segment(0.0, 14.0, said, None)]), Naming::InText);
         assert_readable(&cues, 14_000, said);
         let lines: Vec<&str> = cues.iter().flat_map(|cue| cue.lines.iter().map(String::as_str)).collect();
         let without_spaces = |text: &str| text.replace(' ', "");
@@ -100,21 +104,21 @@ fn thai_and_khmer_are_broken_between_words_and_keep_their_spaces() {
 #[test]
 fn a_word_longer_than_a_line_is_cut() {
     let said = "x".repeat(200);
-    let cues = cues(&transcript(5.0, 1, "en", vec![segment(0.0, 5.0, &said, None)]));
+    let cues = cues(&transcript(5.0, 1, "en", vec![segment(0.0, 5.0, &said, None)]), Naming::InText);
     assert_readable(&cues, 5_000, "long word");
     assert_eq!(cues.iter().flat_map(|cue| cue.lines.concat().chars().collect::<Vec<_>>()).count(), 200);
 }
 
 #[test]
 fn a_short_word_at_the_very_end_is_seen_for_a_second() {
-    let cues = cues(&transcript(10.0, 1, "en", vec![segment(9.9, 10.0, "Bye.", None)]));
-    assert_eq!(cues, [Cue { start_ms: 9_000, end_ms: 10_000, lines: vec!["Bye.".to_owned()] }]);
+    let cues = cues(&transcript(10.0, 1, "en", vec![segment(9.9, 10.0, "Bye.", None)]), Naming::InText);
+    assert_eq!(cues, [Cue { start_ms: 9_000, end_ms: 10_000, lines: vec!["Bye.".to_owned()], voice: None }]);
 }
 
 #[test]
 fn two_channels_at_once_are_seen_one_after_the_other() {
     let both = vec![segment(0.0, 6.0, "No.", Some(0)), segment(0.0, 6.0, "Yes.", Some(1))];
-    let cues = cues(&transcript(6.0, 2, "en", both));
+    let cues = cues(&transcript(6.0, 2, "en", both), Naming::InText);
     let seen: Vec<_> = cues.iter().map(|cue| (cue.start_ms, cue.end_ms, cue.lines.concat())).collect();
     assert_eq!(seen, [(0, 1_000, "Channel 0: No.".to_owned()), (1_000, 6_000, "Channel 1: Yes.".to_owned())]);
 }
