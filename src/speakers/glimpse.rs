@@ -12,8 +12,8 @@ use crate::model::{safetensors, speakers};
 const LEAST_FRAMES: usize = 6;
 /// Frames; where a voice is alone for less, what it says together with others counts too. 0.4 s.
 const LEAST_SOLO_FRAMES: usize = 24;
-/// Frames of features that a direction is made of, at most: 6 s, beyond which it hardly changes.
-const MOST_FEATURES: usize = 600;
+/// Frames of features that a direction is made of, at most, 4 s: what bounds the work.
+const MOST_FEATURES: usize = 400;
 /// Samples that are all weaker are silence.
 const SILENCE: f32 = 1e-4;
 
