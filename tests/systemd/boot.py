@@ -75,8 +75,8 @@ class Test:
     # -- the steps, in order; each leaves the machine as the next expects it
 
     def installed(self):
-        shutil.copy(DEB, f"{ROOT}/root/worker.deb")
-        self.machine.run("apt-get", "install", "--yes", "--no-install-recommends", "/root/worker.deb")
+        shutil.copy(DEB, f"{ROOT}/var/cache/worker.deb")
+        self.machine.run("apt-get", "install", "--yes", "--no-install-recommends", "/var/cache/worker.deb")
         assert self.machine.run("id", "-un", "transcription-worker").stdout.strip() == "transcription-worker"
         assert os.path.exists(f"{ROOT}/etc/transcription-worker/worker.env")
         assert "transcription-worker" in self.machine.run("transcription-worker", "--version").stdout
@@ -255,7 +255,7 @@ class Test:
         self.machine.run("systemctl", "start", UNIT)
         before = self.machine.show("MainPID")
         self.long_job("upgraded")
-        self.machine.run("apt-get", "install", "--yes", "--reinstall", "--no-install-recommends", "/root/worker.deb")
+        self.machine.run("apt-get", "install", "--yes", "--reinstall", "--no-install-recommends", "/var/cache/worker.deb")
         assert self.machine.show("ActiveState") == "active" and self.machine.show("MainPID") != before
         step(f"an upgrade in mid-job: drained, restarted, {self.resumed('upgraded')}")
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::audio::{Window, read_samples, read_windows};
+use crate::fault::Code;
 use crate::job::Channels;
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav");
