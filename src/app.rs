@@ -35,6 +35,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
             channels: config.channels,
             max_duration_secs: config.max_duration_hours * 3600.0,
             ffmpeg: ffmpeg_program(config),
+            clip: None,
         },
         window: WindowOptions {
             language,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use self::streams::Sink;
 use crate::fault::Fault;
 use crate::job::Channels;
+use crate::job::clip::Clip;
 use crate::transcript::{AudioRef, Warning};
 
 mod builtin;
@@ -40,6 +41,8 @@ pub struct AudioOptions {
     pub max_duration_secs: f64,
     /// The `ffmpeg` program to fall back on; `None` where it is absent or not allowed.
     pub ffmpeg: Option<PathBuf>,
+    /// The part that is heard; `None` is all of it.
+    pub clip: Option<Clip>,
 }
 
 /// A run of speech, and where it lies in its window's PCM and in the source. All in 16 kHz samples.

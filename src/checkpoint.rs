@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audio::{WINDOWING, Window};
+use crate::audio::{AudioOptions, WINDOWING, Window};
+use crate::job::clip::Clip;
 use crate::job::{Channels, Job, ids};
 use crate::model::Model;
 use crate::objects::Location;
@@ -22,7 +23,7 @@ pub const VERSION: u32 = 4;
 pub const MAX_BYTES: u64 = 64 << 20;
 
 /// All that two runs must share for the one's answers to be the other's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// Of the job.
     pub job_id: String,
@@ -34,6 +35,9 @@ pub struct Binding {
     pub options: WindowOptions,
     /// How channels become windows.
     pub channels: Channels,
+    /// The part that is heard.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clip: Option<Clip>,
     /// [`WINDOWING`] of the program.
     pub windowing: u32,
     /// [`LISTENING`] of the program.
@@ -42,13 +46,14 @@ pub struct Binding {
 
 impl Binding {
     /// What this program binds its own checkpoints of a job to.
-    pub fn new(job: &Job, etag: &str, model: &Model, options: &WindowOptions, channels: Channels) -> Self {
+    pub fn new(job: &Job, etag: &str, model: &Model, options: &WindowOptions, audio: &AudioOptions) -> Self {
         Self {
             job_id: job.id.clone(),
             etag: etag.to_owned(),
             model: model.sha256.clone(),
             options: options.clone(),
-            channels,
+            channels: audio.channels,
+            clip: audio.clip,
             windowing: WINDOWING,
             listening: LISTENING,
         }
@@ -56,11 +61,12 @@ impl Binding {
 
     /// What tells this binding from another; `None` when nothing does.
     fn difference(&self, other: &Self) -> Option<&'static str> {
+        let heard = self.channels == other.channels && self.clip == other.clip;
         let parts = [
             (self.job_id == other.job_id, "job"),
             (self.etag == other.etag, "etag"),
             (self.model == other.model, "model"),
-            (self.options == other.options && self.channels == other.channels, "choice of options"),
+            (self.options == other.options && heard, "choice of options"),
             (self.windowing == other.windowing && self.listening == other.listening, "version of the worker"),
         ];
         parts.into_iter().find_map(|(same, what)| (!same).then_some(what))

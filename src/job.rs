@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::objects::Location;
+use clip::Clip;
 
 pub mod allow;
+pub mod clip;
 pub mod ids;
 pub mod language;
 pub mod message;
@@ -73,6 +75,8 @@ pub struct JobOptions {
     pub word_timestamps: Option<bool>,
     /// One transcript of the mix, or of each channel.
     pub channels: Option<Channels>,
+    /// The part that is heard; `None` is all of it.
+    pub clip: Option<Clip>,
 }
 
 /// What Whisper is asked to do.

@@ -60,6 +60,7 @@ impl Defaults {
             prompt: self.window.prompt.clone(),
             channels: self.audio.channels,
             word_timestamps: self.word_timestamps,
+            clip: self.audio.clip,
             formats: formats.to_vec(),
         }
     }

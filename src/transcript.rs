@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
+use crate::job::clip::Clip;
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
@@ -77,7 +78,7 @@ pub struct LanguageShare {
 }
 
 /// What a job asked for, the worker's defaults included. Asked otherwise it is another job.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// Whisper's language code; absent when it was to be detected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -92,6 +93,9 @@ pub struct Request {
     pub channels: Channels,
     /// Whether words were to have times.
     pub word_timestamps: bool,
+    /// The part that was heard; absent when it was all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clip: Option<Clip>,
     /// The renditions that were written.
     pub formats: Vec<Format>,
 }
@@ -101,7 +105,8 @@ impl Request {
     pub fn covers(&self, other: &Self) -> bool {
         let words = self.word_timestamps || !other.word_timestamps;
         let languages = self.language == other.language && self.languages == other.languages;
-        words && languages && self.prompt == other.prompt && self.channels == other.channels
+        let heard = self.channels == other.channels && self.clip == other.clip;
+        words && languages && self.prompt == other.prompt && heard
     }
 }
 
@@ -132,7 +137,7 @@ pub struct SourceRef {
 /// What the decoder found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AudioRef {
-    /// Decoded length, seconds.
+    /// Decoded length, seconds; of a clip, where it ends.
     pub duration: f64,
     /// Codec name, such as `mp3`.
     pub codec: String,
@@ -356,6 +361,12 @@ impl Transcript {
             Format::Ndjson => ndjson::render(self),
             Format::Podcast => podcast::render(self),
         }
+    }
+
+    /// Seconds of audio that were heard: all, or those of the clip.
+    pub fn heard_secs(&self) -> f64 {
+        let clip = self.request.as_ref().and_then(|request| request.clip);
+        (self.audio.duration - clip.map_or(0.0, |clip| clip.start_secs)).max(0.0)
     }
 
     /// Words in the text: those between spaces, and of scripts without spaces those of the dictionary.

@@ -37,6 +37,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     let choice = choose(path, streams, &all)?;
     let mut source = open(path, name, choice.index)?;
     let expected_secs = source.opened.expected_secs;
+    let expected_secs = expected_secs.map(|secs| streams.wanted(secs));
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
@@ -65,7 +66,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     }
     warnings.extend(choice.warning(tally.is_silent, &all));
     let audio = AudioRef {
-        duration: streams.secs(),
+        duration: streams.end_secs(),
         codec: source.codec.to_owned(),
         container: source.opened.container.to_owned(),
         sample_rate_hz: streams.rate_hz(),
@@ -124,7 +125,7 @@ fn judge(
     let (name, codec, container, secs) = (streams.name(), source.codec, source.opened.container, streams.secs());
     let bare = matches!(source.codec, "mp1" | "mp2" | "mp3") || container == "aac";
     let filled = tally.packet_bytes as f64 / file_bytes.max(1) as f64;
-    if bare && secs < CHANCE_FIND_SECS && filled < CHANCE_FIND_SHARE {
+    if bare && !streams.is_over() && secs < CHANCE_FIND_SECS && filled < CHANCE_FIND_SHARE {
         let message = format!("{name} is in no audio format that can be read (a few bytes of it look like {codec})");
         return Err(Failure::unreadable(Code::UnsupportedFormat, message));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::streams::{Sink, Streams};
 use super::{AudioOptions, AudioReport, builtin, ffmpeg};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 
 #[cfg(test)]
 mod tests;
@@ -14,13 +14,28 @@ mod tests;
 pub fn read<'a>(path: &Path, name: &'a str, options: &'a AudioOptions, sink: Sink<'a>) -> Result<AudioReport, Fault> {
     let mut streams = Streams::new(name, options, sink);
     let problem = match builtin::decode(path, &mut streams) {
-        Ok(report) => return Ok(report),
+        Ok(report) => return within(report, name, options),
         Err(Failure::Fault(fault)) => return Err(fault),
         Err(Failure::Unreadable(problem)) => problem,
     };
     match &options.ffmpeg {
         // windows that are out cannot be taken back: a second decoder would send them twice
-        Some(program) if streams.restart() => ffmpeg::decode(program, path, &mut streams, problem),
+        Some(program) if streams.restart() => {
+            within(ffmpeg::decode(program, path, &mut streams, problem)?, name, options)
+        }
         _ => Err(Fault::Permanent(problem)),
+    }
+}
+
+/// The report, unless the file ends before the clip begins.
+fn within(report: AudioReport, name: &str, options: &AudioOptions) -> Result<AudioReport, Fault> {
+    let ends = report.audio.duration;
+    match options.clip.filter(|clip| clip.start_secs >= ends) {
+        Some(clip) => {
+            let message =
+                format!("`start_secs` {} is not within {name}, which ends after {ends:.1} s", clip.start_secs);
+            Err(Fault::permanent(Code::BadMessage, message))
+        }
+        None => Ok(report),
     }
 }

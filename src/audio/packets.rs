@@ -75,10 +75,10 @@ struct Pump<'a> {
     shape: Option<(u32, usize)>,
 }
 
-/// Decodes packet by packet until the file ends.
+/// Decodes packet by packet until the file ends, or the part of it that is wanted.
 pub fn pump(source: &mut Source, streams: &mut Streams<'_>) -> Result<Tally, Failure> {
     let mut pump = Pump::new(source);
-    while pump.step(streams)? {}
+    while !streams.is_over() && pump.step(streams)? {}
     pump.timeline.finish(streams)?;
     pump.count_gaps(streams);
     pump.tally.is_silent = pump.timeline.is_silent();

@@ -152,7 +152,7 @@ mod tests {
         wav.extend(u32::try_from(samples.len()).unwrap().to_le_bytes());
         wav.extend(samples);
         std::fs::write(&path, wav).unwrap();
-        let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3600.0, ffmpeg: None };
+        let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3600.0, ffmpeg: None, clip: None };
         let steps = Arc::new(AtomicUsize::new(0));
         let decode = |to| {
             let steps = steps.clone();

@@ -14,6 +14,7 @@ use super::*;
 use crate::audio::{Found, Span};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
+use crate::job::clip::Clip;
 use crate::objects::memory::MemoryObjects;
 use crate::transcript::DropReason;
 
@@ -24,6 +25,7 @@ fn binding() -> Binding {
         model: "abc".to_owned(),
         options: WindowOptions::default(),
         channels: Channels::Mix,
+        clip: None,
         windowing: WINDOWING,
         listening: LISTENING,
     }
@@ -91,6 +93,7 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
         ("model", Binding { model: "def".to_owned(), ..binding() }),
         ("choice of options", Binding { options: prompted, ..binding() }),
         ("choice of options", Binding { channels: Channels::Separate, ..binding() }),
+        ("choice of options", Binding { clip: Clip::new(Some(1.0), None).unwrap(), ..binding() }),
         ("version of the worker", Binding { windowing: WINDOWING + 1, ..binding() }),
         ("version of the worker", Binding { listening: LISTENING + 1, ..binding() }),
     ];

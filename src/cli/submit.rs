@@ -76,6 +76,14 @@ pub struct SubmitArgs {
     /// Mix or separate
     #[arg(long, value_enum)]
     channels: Option<Channels>,
+
+    /// Hear only what comes after so many seconds
+    #[arg(long, value_name = "SECS")]
+    start_secs: Option<f64>,
+
+    /// Hear only what comes before so many seconds
+    #[arg(long, value_name = "SECS")]
+    end_secs: Option<f64>,
 }
 
 impl SubmitArgs {
@@ -98,6 +106,8 @@ impl SubmitArgs {
         put("formats", self.formats.as_ref().map(|v| json!(v)));
         put("word_timestamps", self.word_timestamps.then_some(json!(true)));
         put("channels", self.channels.map(|v| json!(v)));
+        put("start_secs", self.start_secs.map(|v| json!(v)));
+        put("end_secs", self.end_secs.map(|v| json!(v)));
         Value::Object(body)
     }
 }

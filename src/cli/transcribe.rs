@@ -17,6 +17,7 @@ use crate::fault::Fault;
 use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Format;
+use crate::job::clip::Clip;
 use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
@@ -50,6 +51,14 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 
+    /// Hear only what comes after so many seconds; times stay the file's own
+    #[arg(long, value_name = "SECS")]
+    start_secs: Option<f64>,
+
+    /// Hear only what comes before so many seconds
+    #[arg(long, value_name = "SECS")]
+    end_secs: Option<f64>,
+
     #[command(flatten)]
     engine: EngineConfig,
 }
@@ -57,7 +66,8 @@ pub struct TranscribeArgs {
 /// Runs the command: 0 only if every file succeeded.
 pub async fn main(args: TranscribeArgs) -> u8 {
     let prepared = async {
-        let defaults = app::defaults(&args.engine)?;
+        let mut defaults = app::defaults(&args.engine)?;
+        defaults.audio.clip = Clip::new(args.start_secs, args.end_secs)?;
         let model = app::resolve_model(&args.engine)?;
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;

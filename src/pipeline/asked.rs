@@ -23,6 +23,7 @@ impl Asked {
         let options = &job.options;
         let mut audio = defaults.audio.clone();
         audio.channels = options.channels.unwrap_or(audio.channels);
+        audio.clip = options.clip.or(audio.clip);
         let mut window = defaults.window.clone();
         // any word of the job about languages stands in the place of the worker's
         if options.language.is_some() || options.languages.is_some() {

@@ -247,7 +247,7 @@ impl<'a> Work<'a> {
     async fn keeper(&self, etag: &str) -> Option<Keeper> {
         let Pipeline { objects, model, checkpoint_every, .. } = self.pipeline;
         let at = checkpoint::location(&self.plan.json, &self.job.id);
-        let binding = Binding::new(self.job, etag, model, &self.asked.window, self.asked.audio.channels);
+        let binding = Binding::new(self.job, etag, model, &self.asked.window, &self.asked.audio);
         Some(Keeper::open(Arc::clone(objects), at, binding, (*checkpoint_every)?).await)
     }
 
@@ -259,7 +259,8 @@ impl<'a> Work<'a> {
         seat: &Arc<Seat>,
     ) -> Result<(Heard, Option<Keeper>), Fault> {
         let name = self.job.source.to_string();
-        seat.lasts(recording.stated_secs(&name).await);
+        let end_secs = self.asked.audio.clip.map_or(f64::INFINITY, |clip| clip.end());
+        seat.lasts(recording.stated_secs(&name).await.map(|secs| secs.min(end_secs)));
         let (reached, so_far) = mpsc::unbounded_channel();
         let decoding = self.pipeline.progress.clone();
         let mut listening = Listening {

@@ -88,6 +88,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
             language: None,
             languages: Vec::new(),
             prompt: None,
+            clip: None,
             channels: Channels::Mix,
             word_timestamps: true,
             formats: vec![Format::Json, Format::Txt, Format::Vtt],

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::job::clip::Clip;
 use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
 const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
@@ -66,6 +67,7 @@ fn every_option_of_a_job_arrives_cleaned() {
         formats: Some(vec![Format::Vtt, Format::Amazon]),
         word_timestamps: Some(true),
         channels: Some(Channels::Separate),
+        clip: Clip::new(Some(12.5), Some(60.0)).unwrap(),
     };
     assert_eq!(jobs(golden!("job_all_options")), [expected]);
 }

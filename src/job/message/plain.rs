@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
+use crate::job::clip::Clip;
 use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
 
@@ -72,6 +73,12 @@ pub struct PlainJob {
     pub word_timestamps: Option<bool>,
     /// One transcript of the mix, or of each channel.
     pub channels: Option<Channels>,
+    /// Only what comes after so many seconds of the recording is heard. Times stay the recording's own.
+    #[schemars(range(min = 0.0))]
+    pub start_secs: Option<f64>,
+    /// Only what comes before so many seconds of the recording is heard.
+    #[schemars(range(min = 0.0))]
+    pub end_secs: Option<f64>,
     /// Accepted for the older worker's producers; not used.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
@@ -135,6 +142,7 @@ impl PlainJob {
             formats,
             word_timestamps: self.word_timestamps,
             channels: self.channels,
+            clip: Clip::new(self.start_secs, self.end_secs).map_err(bad)?,
         })
     }
 }
@@ -142,7 +150,7 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels } = options;
+    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, clip } = options;
     let mut body = json!({
         "job_id": id,
         "user_id": user_id,
@@ -158,6 +166,8 @@ pub fn single(job: &Job) -> String {
         "formats": formats,
         "word_timestamps": word_timestamps,
         "channels": channels,
+        "start_secs": clip.map(|clip| clip.start_secs),
+        "end_secs": clip.and_then(|clip| clip.end_secs),
         "metadata": echo.metadata,
         "tags": echo.tags,
     });

@@ -139,7 +139,7 @@ fn work(script: &Script, languages: &[&str], resume: Option<Resume>) -> Listenin
     Listening {
         recording: Box::new(Windows(script.said.clone())),
         name: "talk".to_owned(),
-        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None },
+        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None, clip: None },
         options: WindowOptions { languages, ..WindowOptions::default() },
         on_progress: None,
         on_step: Box::new(|| ()),
