@@ -8,6 +8,7 @@ use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
 use crate::engine;
 use crate::health::Health;
+use crate::job::wording::Wording;
 use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
 use crate::transcribe::child::EngineCommand;
@@ -46,6 +47,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
             careful: false,
         },
         word_timestamps: config.word_timestamps,
+        wording: Wording::default(),
     })
 }
 

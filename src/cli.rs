@@ -19,6 +19,7 @@ pub mod run;
 pub mod schema;
 pub mod submit;
 pub mod transcribe;
+mod wording;
 
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXAMPLES)]

@@ -6,12 +6,14 @@ use serde_json::Value;
 
 use crate::objects::Location;
 use clip::Clip;
+use wording::Wording;
 
 pub mod allow;
 pub mod clip;
 pub mod ids;
 pub mod language;
 pub mod message;
+pub mod wording;
 
 /// One piece of work, whatever the shape of the message it came in. Every field is already checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +79,8 @@ pub struct JobOptions {
     pub channels: Option<Channels>,
     /// The part that is heard; `None` is all of it.
     pub clip: Option<Clip>,
+    /// What is wanted of single words.
+    pub wording: Wording,
 }
 
 /// What Whisper is asked to do.

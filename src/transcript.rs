@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
 use crate::job::clip::Clip;
+use crate::job::wording::{FilterMethod, Private, RedactionOutput};
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
@@ -12,6 +13,7 @@ use crate::script::word;
 pub mod amazon;
 mod html;
 pub mod json;
+mod mark;
 mod markdown;
 mod ndjson;
 mod paragraph;
@@ -22,16 +24,17 @@ pub mod text;
 pub mod tidy;
 pub mod words;
 
+pub use mark::{Mark, MarkKind};
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
-pub const VERSION: &str = "1.2";
+pub const VERSION: &str = "1.3";
 
 /// The whole transcript, as `transcript.json` holds it. Times are seconds from the start of the audio; segments do not
 /// overlap within a channel, never go backwards and end within the audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transcript {
-    /// Version of this document's schema, `1.2`.
+    /// Version of this document's schema, `1.3`.
     pub version: String,
     /// Whose work this is.
     pub job: JobRef,
@@ -58,6 +61,9 @@ pub struct Transcript {
     pub text: String,
     /// Sentences or parts of them, in order of start.
     pub segments: Vec<Segment>,
+    /// Passages that were redacted or filtered, in order of start; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub marks: Vec<Mark>,
     /// What was doubted.
     pub quality: Quality,
     /// What is missing or damaged, when `partial`.
@@ -66,6 +72,9 @@ pub struct Transcript {
     pub timings: Timings,
     /// Who did it.
     pub worker: WorkerRef,
+    /// The same without redaction, where the job wants both: a document of its own.
+    #[serde(skip)]
+    pub unredacted: Option<Box<Transcript>>,
 }
 
 /// One of the languages that were spoken.
@@ -86,13 +95,28 @@ pub struct Request {
     /// Whisper's language codes between which each window was decided; absent when there were none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub languages: Vec<String>,
-    /// Words to expect.
+    /// Words to expect, redacted as the text is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
     /// What became of several channels.
     pub channels: Channels,
     /// Whether words were to have times.
     pub word_timestamps: bool,
+    /// Names and terms to expect, redacted as the text is.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub vocabulary: Vec<String>,
+    /// Stands for the lists of words that were replaced or filtered: other lists have another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub word_lists: Option<String>,
+    /// What became of filtered words; absent when none were filtered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub filter_method: Option<FilterMethod>,
+    /// What was redacted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub redact: Vec<Private>,
+    /// Whether an unredacted JSON was written too; absent when nothing was redacted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redaction_output: Option<RedactionOutput>,
     /// The part that was heard; absent when it was all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip: Option<Clip>,
@@ -106,7 +130,10 @@ impl Request {
         let words = self.word_timestamps || !other.word_timestamps;
         let languages = self.language == other.language && self.languages == other.languages;
         let heard = self.channels == other.channels && self.clip == other.clip;
-        words && languages && self.prompt == other.prompt && heard
+        let lists = self.word_lists == other.word_lists && self.filter_method == other.filter_method;
+        let private = self.redact == other.redact && self.redaction_output == other.redaction_output;
+        let prompted = self.prompt == other.prompt && self.vocabulary == other.vocabulary;
+        words && languages && prompted && heard && lists && private
     }
 }
 

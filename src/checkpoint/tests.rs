@@ -15,6 +15,7 @@ use crate::audio::{Found, Span};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
 use crate::job::clip::Clip;
+use crate::job::wording::Private;
 use crate::objects::memory::MemoryObjects;
 use crate::transcript::DropReason;
 
@@ -231,4 +232,29 @@ async fn a_damaged_checkpoint_is_ignored_and_removed_in_the_end() {
         keeper.remove(&Control::default()).await;
         assert!(objects.now(&at()).is_none(), "{garbage}");
     }
+}
+
+#[tokio::test]
+async fn a_window_that_holds_what_is_private_or_the_end_of_it_is_not_kept() {
+    let objects = Arc::new(MemoryObjects::default());
+    let said = |index: u32, text: &str| {
+        let pieces = text.split_inclusive(' ').map(|piece| Piece { text: piece.to_owned(), p: 0.9 }).collect();
+        FinishedWindow { text: WindowText { pieces, ..finished(index).text }, ..finished(index) }
+    };
+    let misheard = Dropped { text: "so 4111 1111 1111 so".to_owned(), ..finished(3).dropped.remove(0) };
+    let mut keeper = open(&objects).await.withholding(Private::ALL.to_vec());
+    let (finished, windows) = unbounded_channel();
+    for window in [
+        said(0, "Nothing of it is private here."),
+        said(1, "It is 4111 1111 1111 1111 as I said."),
+        said(2, "And another one is 4012 8888"),
+        FinishedWindow { dropped: vec![misheard], ..said(3, "All is well with it.") },
+    ] {
+        finished.send(window).unwrap();
+    }
+    drop(finished);
+    keeper.attend(windows, &Control::default()).await;
+    keeper.save(&Control::default()).await;
+    let again = open(&objects).await;
+    assert_eq!(again.known().into_keys().collect::<Vec<_>>(), [0]);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::complain;
+use super::wording::WordingArgs;
 use crate::app::places;
 use crate::exit;
 use crate::fault::Fault;
@@ -84,6 +85,9 @@ pub struct SubmitArgs {
     /// Hear only what comes before so many seconds
     #[arg(long, value_name = "SECS")]
     end_secs: Option<f64>,
+
+    #[command(flatten)]
+    wording: WordingArgs,
 }
 
 impl SubmitArgs {
@@ -108,6 +112,7 @@ impl SubmitArgs {
         put("channels", self.channels.map(|v| json!(v)));
         put("start_secs", self.start_secs.map(|v| json!(v)));
         put("end_secs", self.end_secs.map(|v| json!(v)));
+        body.extend(self.wording.fields());
         Value::Object(body)
     }
 }

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
 use super::complain;
+use super::wording::WordingArgs;
 use crate::app;
 use crate::audio;
 use crate::audio::recording::LocalFile;
@@ -60,6 +61,9 @@ pub struct TranscribeArgs {
     end_secs: Option<f64>,
 
     #[command(flatten)]
+    wording: WordingArgs,
+
+    #[command(flatten)]
     engine: EngineConfig,
 }
 
@@ -68,6 +72,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
     let prepared = async {
         let mut defaults = app::defaults(&args.engine)?;
         defaults.audio.clip = Clip::new(args.start_secs, args.end_secs)?;
+        defaults.wording = args.wording.wording()?;
         let model = app::resolve_model(&args.engine)?;
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
@@ -124,7 +129,7 @@ async fn transcribe_file(
         recording: Box::new(LocalFile::new(path.to_owned())),
         name: name.clone(),
         audio: defaults.audio.clone(),
-        options: defaults.window.clone(),
+        options: defaults.window_options(),
         on_progress: Some(Box::new({
             let progress = progress.clone();
             let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };
@@ -155,6 +160,11 @@ fn output(transcript: &Transcript, name: &str, outputs: Option<&Outputs>) -> Res
     };
     for (format, path) in outputs {
         std::fs::write(path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+        if let (Format::Json, Some(unredacted)) = (format, &transcript.unredacted) {
+            let path = path.with_extension("unredacted.json");
+            let json = unredacted.render(Format::Json).map_err(|e| format!("failed to render {name}: {e}"))?;
+            std::fs::write(&path, json).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -247,8 +247,9 @@ impl<'a> Work<'a> {
     async fn keeper(&self, etag: &str) -> Option<Keeper> {
         let Pipeline { objects, model, checkpoint_every, .. } = self.pipeline;
         let at = checkpoint::location(&self.plan.json, &self.job.id);
-        let binding = Binding::new(self.job, etag, model, &self.asked.window, &self.asked.audio);
-        Some(Keeper::open(Arc::clone(objects), at, binding, (*checkpoint_every)?).await)
+        let binding = Binding::new(self.job, etag, model, &self.asked.bound(), &self.asked.audio);
+        let keeper = Keeper::open(Arc::clone(objects), at, binding, (*checkpoint_every)?).await;
+        Some(keeper.withholding(self.asked.wording.redact.clone()))
     }
 
     /// Listens, with the checkpoint kept up to date meanwhile and settled when that ends badly.
@@ -313,6 +314,7 @@ impl<'a> Work<'a> {
                 source: SourceRef { bucket, key, etag: info.etag, size_bytes: info.size_bytes },
                 task: self.asked.task(),
                 request: self.asked.request.clone(),
+                wording: self.asked.wording.clone(),
                 model: self.model.clone(),
                 worker: self.pipeline.worker.clone(),
                 fetch,

@@ -196,5 +196,6 @@ fn defaults() -> Defaults {
         audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None, clip: None },
         window: WindowOptions { language: None, task: Task::Transcribe, ..WindowOptions::default() },
         word_timestamps: false,
+        wording: Default::default(),
     }
 }

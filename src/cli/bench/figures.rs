@@ -139,12 +139,11 @@ impl Bench<'_> {
         on_progress: Box<dyn Fn(f64) + Send + Sync>,
     ) -> Result<FileFigures, String> {
         let about = About::local(&entry.file, 0, self.defaults, self.model);
-        let Defaults { audio, window, .. } = self.defaults;
         let listening = Listening {
             recording: Box::new(LocalFile::new(path.to_owned())),
             name: entry.file.clone(),
-            audio: audio.clone(),
-            options: window.clone(),
+            audio: self.defaults.audio.clone(),
+            options: self.defaults.window_options(),
             on_progress: Some(on_progress),
             on_step: Box::new(|| ()),
             resume: None,

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::job::clip::Clip;
+use crate::job::wording::{Filter, FilterMethod, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
 const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
@@ -68,6 +69,13 @@ fn every_option_of_a_job_arrives_cleaned() {
         word_timestamps: Some(true),
         channels: Some(Channels::Separate),
         clip: Clip::new(Some(12.5), Some(60.0)).unwrap(),
+        wording: Wording {
+            vocabulary: vec!["Łukasz Nowak".to_owned(), "Kubernetes".to_owned()],
+            replacements: [("cooper netties".to_owned(), "Kubernetes".to_owned())].into(),
+            filter: Some(Filter { words: vec!["damn".to_owned()], method: FilterMethod::Remove }),
+            redact: vec![Private::CardNumber, Private::Email],
+            redaction_output: RedactionOutput::RedactedAndUnredacted,
+        },
     };
     assert_eq!(jobs(golden!("job_all_options")), [expected]);
 }

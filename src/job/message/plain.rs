@@ -1,5 +1,7 @@
 //! The plain job: what the transcription Lambda sends, and what the older worker's producers send.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,6 +9,7 @@ use serde_json::{Value, json};
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
 use crate::job::clip::Clip;
+use crate::job::wording::{Filter, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
 
@@ -79,6 +82,19 @@ pub struct PlainJob {
     /// Only what comes before so many seconds of the recording is heard.
     #[schemars(range(min = 0.0))]
     pub end_secs: Option<f64>,
+    /// Names and terms to expect in each window of speech, in the spelling that is wanted: about ten; more than 20 weaken each
+    /// other.
+    #[schemars(length(max = 100))]
+    pub vocabulary: Option<Vec<String>>,
+    /// What is written in the place of words and phrases: whole ones, whatever their case. Small letters take the case of what
+    /// they replace.
+    pub replacements: Option<BTreeMap<String, String>>,
+    /// Words that are not to be read.
+    pub filter: Option<Filter>,
+    /// What is taken out of all that is written.
+    pub redact: Option<Vec<Private>>,
+    /// Whether the JSON as it was heard is kept besides.
+    pub redaction_output: Option<RedactionOutput>,
     /// Accepted for the older worker's producers; not used.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
@@ -133,6 +149,13 @@ impl PlainJob {
             formats.dedup();
             formats
         });
+        let wording = Wording {
+            vocabulary: self.vocabulary.unwrap_or_default(),
+            replacements: self.replacements.unwrap_or_default(),
+            filter: self.filter,
+            redact: self.redact.unwrap_or_default(),
+            redaction_output: self.redaction_output.unwrap_or_default(),
+        };
         Ok(JobOptions {
             language,
             languages,
@@ -143,6 +166,7 @@ impl PlainJob {
             word_timestamps: self.word_timestamps,
             channels: self.channels,
             clip: Clip::new(self.start_secs, self.end_secs).map_err(bad)?,
+            wording: wording.clean().map_err(bad)?,
         })
     }
 }
@@ -150,7 +174,9 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, clip } = options;
+    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, clip, wording } =
+        options;
+    let Wording { vocabulary, replacements, filter, redact, redaction_output } = wording;
     let mut body = json!({
         "job_id": id,
         "user_id": user_id,
@@ -168,6 +194,11 @@ pub fn single(job: &Job) -> String {
         "channels": channels,
         "start_secs": clip.map(|clip| clip.start_secs),
         "end_secs": clip.and_then(|clip| clip.end_secs),
+        "vocabulary": (!vocabulary.is_empty()).then_some(vocabulary),
+        "replacements": (!replacements.is_empty()).then_some(replacements),
+        "filter": filter,
+        "redact": (!redact.is_empty()).then_some(redact),
+        "redaction_output": (!redact.is_empty()).then_some(redaction_output),
         "metadata": echo.metadata,
         "tags": echo.tags,
     });

@@ -77,7 +77,7 @@ impl Answer {
             secs,
             no_speech = look.text.no_speech_prob,
             logprob = look.text.avg_logprob,
-            text = look.text.text(),
+            letters = placement::letters(&look.text.pieces),
             "sound without voice"
         );
         let Look { text, dropped } = match guard::is_speech_after_all(&look.text, secs, prompt) {
