@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +36,11 @@ test-stack: $(if $(CI),,build)
 amazon-readers: $(if $(CI),,model)
 	@scripts/install-packages test
 	@scripts/amazon-readers
+
+## make rendition-readers  validators and a search index read our subtitles, podcast and ndjson renditions
+rendition-readers: $(if $(CI),,model)
+	@scripts/install-packages test
+	@scripts/rendition-readers
 
 ## make deb      the Debian package, for any x86-64-v3 processor: FEATURES=cuda for a GPU; make tarball and make rpm likewise
 PACKAGES := deb tarball rpm

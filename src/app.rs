@@ -8,6 +8,7 @@ use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
 use crate::engine;
 use crate::health::Health;
+use crate::job::subtitles::Subtitles;
 use crate::job::wording::Wording;
 use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
@@ -48,6 +49,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
         },
         word_timestamps: config.word_timestamps,
         wording: Wording::default(),
+        subtitles: Subtitles::default(),
     })
 }
 

@@ -18,6 +18,7 @@ pub mod model;
 pub mod run;
 pub mod schema;
 pub mod submit;
+mod subtitles;
 pub mod transcribe;
 mod wording;
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::objects::Location;
 use clip::Clip;
+use subtitles::Subtitles;
 use wording::Wording;
 
 pub mod allow;
@@ -13,6 +14,7 @@ pub mod clip;
 pub mod ids;
 pub mod language;
 pub mod message;
+pub mod subtitles;
 pub mod wording;
 
 /// One piece of work, whatever the shape of the message it came in. Every field is already checked.
@@ -81,6 +83,8 @@ pub struct JobOptions {
     pub clip: Option<Clip>,
     /// What is wanted of single words.
     pub wording: Wording,
+    /// How subtitles are laid out.
+    pub subtitles: Option<Subtitles>,
 }
 
 /// What Whisper is asked to do.

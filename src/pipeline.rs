@@ -15,6 +15,7 @@ use crate::handler::{Control, Delivery, Handled, Handler, Letter};
 use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
+use crate::job::subtitles::Subtitles;
 use crate::job::wording::Wording;
 use crate::job::{Format, Job};
 use crate::metrics::{JobFailed, Metrics};
@@ -53,6 +54,8 @@ pub struct Defaults {
     pub word_timestamps: bool,
     /// What is wanted of single words.
     pub wording: Wording,
+    /// How subtitles are laid out.
+    pub subtitles: Subtitles,
 }
 
 impl Defaults {
@@ -78,6 +81,7 @@ impl Defaults {
             channels: self.audio.channels,
             word_timestamps: self.word_timestamps,
             clip: self.audio.clip,
+            subtitles: (self.subtitles != Subtitles::default()).then_some(self.subtitles),
             formats: formats.to_vec(),
         }
     }

@@ -158,11 +158,15 @@ impl Store {
     ) -> Result<TranscriptLocation, Fault> {
         let plan = self.plan(job);
         let before = transcript.request.as_ref().map(|before| before.formats.as_slice()).unwrap_or_default();
-        let missing = |format: &Format| *format != Format::Txt && !before.contains(format);
+        let is_laid_out = transcript.request.as_ref().is_none_or(|before| before.subtitles == request.subtitles);
+        let is_other = |format: &Format| !is_laid_out && matches!(format, Format::Srt | Format::Vtt);
+        let missing = |format: &Format| *format != Format::Txt && (!before.contains(format) || is_other(format));
         if plan.siblings.iter().any(|(format, _)| missing(format)) {
             let mut formats = before.to_vec();
             formats.extend(plan.siblings.iter().map(|(format, _)| *format).filter(|format| !before.contains(format)));
-            let request = Request { formats, ..transcript.request.clone().unwrap_or_else(|| request.clone()) };
+            let subtitles = request.subtitles;
+            let request =
+                Request { formats, subtitles, ..transcript.request.clone().unwrap_or_else(|| request.clone()) };
             let transcript = Transcript { request: Some(request), ..transcript.clone() };
             for (format, at) in plan.siblings.iter().filter(|(format, _)| missing(format)) {
                 self.put(*format, at, &transcript, &Condition::Always).await?;

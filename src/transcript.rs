@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
 use crate::job::clip::Clip;
+use crate::job::subtitles::Subtitles;
 use crate::job::wording::{FilterMethod, Private, RedactionOutput};
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
@@ -16,7 +17,7 @@ pub mod json;
 mod mark;
 mod markdown;
 mod ndjson;
-mod paragraph;
+pub(crate) mod paragraph;
 mod places;
 mod podcast;
 pub mod subtitles;
@@ -25,6 +26,7 @@ pub mod tidy;
 pub mod words;
 
 pub use mark::{Mark, MarkKind};
+pub use paragraph::ParagraphRef;
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
@@ -61,6 +63,9 @@ pub struct Transcript {
     pub text: String,
     /// Sentences or parts of them, in order of start.
     pub segments: Vec<Segment>,
+    /// The segments by paragraph, for reading; absent when nothing was said, and before version 1.3.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub paragraphs: Vec<ParagraphRef>,
     /// Passages that were redacted or filtered, in order of start; absent when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub marks: Vec<Mark>,
@@ -120,6 +125,9 @@ pub struct Request {
     /// The part that was heard; absent when it was all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub clip: Option<Clip>,
+    /// How subtitles are laid out; absent when as usual.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subtitles: Option<Subtitles>,
     /// The renditions that were written.
     pub formats: Vec<Format>,
 }
@@ -388,6 +396,11 @@ impl Transcript {
             Format::Ndjson => ndjson::render(self),
             Format::Podcast => podcast::render(self),
         }
+    }
+
+    /// How its subtitles are laid out.
+    pub fn subtitles(&self) -> Subtitles {
+        self.request.as_ref().and_then(|request| request.subtitles).unwrap_or_default()
     }
 
     /// Seconds of audio that were heard: all, or those of the clip.

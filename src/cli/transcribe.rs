@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
 use super::complain;
+use super::subtitles::SubtitleArgs;
 use super::wording::WordingArgs;
 use crate::app;
 use crate::audio;
@@ -64,6 +65,9 @@ pub struct TranscribeArgs {
     wording: WordingArgs,
 
     #[command(flatten)]
+    subtitles: SubtitleArgs,
+
+    #[command(flatten)]
     engine: EngineConfig,
 }
 
@@ -73,6 +77,7 @@ pub async fn main(args: TranscribeArgs) -> u8 {
         let mut defaults = app::defaults(&args.engine)?;
         defaults.audio.clip = Clip::new(args.start_secs, args.end_secs)?;
         defaults.wording = args.wording.wording()?;
+        defaults.subtitles = args.subtitles.subtitles()?;
         let model = app::resolve_model(&args.engine)?;
         if let Some(dir) = &args.output_dir {
             std::fs::create_dir_all(dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;

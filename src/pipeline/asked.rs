@@ -38,7 +38,8 @@ impl Asked {
         window.prompt = options.prompt.clone().or(window.prompt);
         let word_timestamps = options.word_timestamps.unwrap_or(defaults.word_timestamps);
         let wording = if options.wording == Wording::default() { &defaults.wording } else { &options.wording };
-        let asked = Defaults { audio, window, word_timestamps, wording: wording.clone() };
+        let subtitles = options.subtitles.unwrap_or(defaults.subtitles);
+        let asked = Defaults { audio, window, word_timestamps, wording: wording.clone(), subtitles };
         let request = asked.request(options.formats.as_deref().unwrap_or(formats));
         Self { window: asked.window_options(), audio: asked.audio, wording: asked.wording, request }
     }

@@ -15,7 +15,7 @@ use crate::publish::Status;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
     Dropped, JobRef, Language, LanguageShare, Mark, ModelRef, Quality, Request, Segment, SourceRef, Timings,
-    Transcript, VERSION, Warning, WorkerRef, round_ms, text, tidy,
+    Transcript, VERSION, Warning, WorkerRef, paragraph, round_ms, text, tidy,
 };
 use crate::wording;
 
@@ -105,6 +105,7 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         request: Some(request),
         model,
         text: text::join(&segments),
+        paragraphs: paragraph::listed(&segments),
         segments,
         marks,
         quality,
@@ -133,7 +134,8 @@ fn as_it_was_heard(
         hide_words(&mut segments);
     }
     let quality = Quality { dropped, ..redacted.quality.clone() };
-    Transcript { text: text::join(&segments), segments, quality, marks, ..redacted.clone() }
+    let (text, paragraphs) = (text::join(&segments), paragraph::listed(&segments));
+    Transcript { text, paragraphs, segments, quality, marks, ..redacted.clone() }
 }
 
 /// Keeps the words for the renditions and out of the document.

@@ -197,5 +197,6 @@ fn defaults() -> Defaults {
         window: WindowOptions { language: None, task: Task::Transcribe, ..WindowOptions::default() },
         word_timestamps: false,
         wording: Default::default(),
+        subtitles: Default::default(),
     }
 }

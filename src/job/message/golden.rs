@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::job::clip::Clip;
+use crate::job::subtitles::Subtitles;
 use crate::job::wording::{Filter, FilterMethod, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
@@ -76,6 +77,7 @@ fn every_option_of_a_job_arrives_cleaned() {
             redact: vec![Private::CardNumber, Private::Email],
             redaction_output: RedactionOutput::RedactedAndUnredacted,
         },
+        subtitles: Some(Subtitles { line_chars: 32, lines: 1, ..Subtitles::default() }),
     };
     assert_eq!(jobs(golden!("job_all_options")), [expected]);
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
 use crate::job::clip::Clip;
+use crate::job::subtitles::Subtitles;
 use crate::job::wording::{Filter, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
@@ -95,6 +96,8 @@ pub struct PlainJob {
     pub redact: Option<Vec<Private>>,
     /// Whether the JSON as it was heard is kept besides.
     pub redaction_output: Option<RedactionOutput>,
+    /// How `srt` and `vtt` are laid out.
+    pub subtitles: Option<Subtitles>,
     /// Accepted for the older worker's producers; not used.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
@@ -167,6 +170,7 @@ impl PlainJob {
             channels: self.channels,
             clip: Clip::new(self.start_secs, self.end_secs).map_err(bad)?,
             wording: wording.clean().map_err(bad)?,
+            subtitles: self.subtitles.map(Subtitles::checked).transpose().map_err(bad)?,
         })
     }
 }
@@ -174,8 +178,19 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, clip, wording } =
-        options;
+    let JobOptions {
+        language,
+        languages,
+        task,
+        model,
+        prompt,
+        formats,
+        word_timestamps,
+        channels,
+        clip,
+        wording,
+        subtitles,
+    } = options;
     let Wording { vocabulary, replacements, filter, redact, redaction_output } = wording;
     let mut body = json!({
         "job_id": id,
@@ -199,6 +214,7 @@ pub fn single(job: &Job) -> String {
         "filter": filter,
         "redact": (!redact.is_empty()).then_some(redact),
         "redaction_output": (!redact.is_empty()).then_some(redaction_output),
+        "subtitles": subtitles,
         "metadata": echo.metadata,
         "tags": echo.tags,
     });
