@@ -85,6 +85,8 @@ pub struct JobOptions {
     pub wording: Wording,
     /// How subtitles are laid out.
     pub subtitles: Option<Subtitles>,
+    /// Its weight beside the tenant's other jobs, 1 to 10; 1 is the usual.
+    pub priority: Option<u8>,
 }
 
 /// What Whisper is asked to do.

@@ -135,6 +135,7 @@ async fn transcribe_file(
         name: name.clone(),
         audio: defaults.audio.clone(),
         options: defaults.window_options(),
+        share: Default::default(),
         on_progress: Some(Box::new({
             let progress = progress.clone();
             let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };

@@ -18,6 +18,7 @@ use crate::checkpoint::FinishedWindow;
 use crate::fault::Fault;
 use crate::handler::Control;
 use crate::transcribe::Transcriber;
+use crate::transcribe::line::Share;
 use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
@@ -45,6 +46,8 @@ pub struct Listening {
     pub audio: AudioOptions,
     /// How to transcribe each window. Without language and languages one is decided for each channel.
     pub options: WindowOptions,
+    /// How its turns are counted beside others.
+    pub share: Share,
     /// Told how many seconds of the file are done.
     pub on_progress: Option<Box<dyn Fn(f64) + Send + Sync>>,
     /// Told that decoding came a step further.
@@ -103,12 +106,12 @@ pub async fn listen(work: Listening, engine: &Transcriber, control: &Control) ->
 }
 
 async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &CancellationToken) -> Result<Heard, Fault> {
-    let Listening { recording, name, audio, options, on_progress, on_step, mut resume } = work;
+    let Listening { recording, name, audio, options, share, on_progress, on_step, mut resume } = work;
     let (sender, mut windows) = mpsc::channel(DECODED_AHEAD);
     let decoding = recording.decode(name.clone(), audio, sender, on_step);
     tokio::pin!(decoding);
     let mut decoded = None;
-    let session = Arc::new(engine.session());
+    let session = Arc::new(engine.session_of(share));
     // windows listened to; heard again if that was in another language; heard again if text was lost: all in order
     let (mut answers, mut spoken, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new(), FuturesOrdered::new());
     let mut languages = Languages::new(&options, engine.is_multilingual());

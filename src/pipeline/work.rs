@@ -25,6 +25,7 @@ use crate::job::Job;
 use crate::objects::{Condition, Location, ObjectInfo};
 use crate::publish::{Event, TranscriptLocation, TranscriptionCompleted};
 use crate::store::{Plan, Standing, Wanted};
+use crate::transcribe::line::Share;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Transcript};
 
 /// Between two looks for an object that is not there yet.
@@ -269,6 +270,7 @@ impl<'a> Work<'a> {
             name,
             audio: self.asked.audio.clone(),
             options: self.asked.window.clone(),
+            share: self.share(),
             on_progress: Some(self.on_progress(seat, reached)),
             on_step: Box::new(move || decoding.step()),
             resume: None,
@@ -368,6 +370,12 @@ impl<'a> Work<'a> {
             stage: Stage::default(),
             reached: Reached::default(),
         }))
+    }
+
+    /// How its turns at the engine are counted.
+    fn share(&self) -> Share {
+        let tenant = self.delivery.tenant.as_deref().map(Into::into);
+        Share { tenant, weight: self.job.options.priority.unwrap_or(1) }
     }
 
     /// Passes on how far it is.

@@ -27,6 +27,7 @@ async fn hear(path: PathBuf, engine: &Transcriber) -> Heard {
         name: "talk.wav".into(),
         audio,
         options,
+        share: Default::default(),
         on_progress: None,
         on_step: Box::new(|| ()),
         resume: None,

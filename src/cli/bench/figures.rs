@@ -144,6 +144,7 @@ impl Bench<'_> {
             name: entry.file.clone(),
             audio: self.defaults.audio.clone(),
             options: self.defaults.window_options(),
+            share: Default::default(),
             on_progress: Some(on_progress),
             on_step: Box::new(|| ()),
             resume: None,

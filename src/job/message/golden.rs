@@ -78,6 +78,7 @@ fn every_option_of_a_job_arrives_cleaned() {
             redaction_output: RedactionOutput::RedactedAndUnredacted,
         },
         subtitles: Some(Subtitles { line_chars: 32, lines: 1, ..Subtitles::default() }),
+        priority: Some(4),
     };
     assert_eq!(jobs(golden!("job_all_options")), [expected]);
 }

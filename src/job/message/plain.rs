@@ -98,7 +98,8 @@ pub struct PlainJob {
     pub redaction_output: Option<RedactionOutput>,
     /// How `srt` and `vtt` are laid out.
     pub subtitles: Option<Subtitles>,
-    /// Accepted for the older worker's producers; not used.
+    /// How many turns it has at the engine against the tenant's other jobs: 1 (usual) to 10, or `low` (1), `normal` (1), `high` (4).
+    /// Anything else counts as 1.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
     pub estimated_duration_seconds: Option<Value>,
@@ -171,6 +172,7 @@ impl PlainJob {
             clip: Clip::new(self.start_secs, self.end_secs).map_err(bad)?,
             wording: wording.clean().map_err(bad)?,
             subtitles: self.subtitles.map(Subtitles::checked).transpose().map_err(bad)?,
+            priority: self.priority.as_ref().and_then(weight),
         })
     }
 }
@@ -190,6 +192,7 @@ pub fn single(job: &Job) -> String {
         clip,
         wording,
         subtitles,
+        priority,
     } = options;
     let Wording { vocabulary, replacements, filter, redact, redaction_output } = wording;
     let mut body = json!({
@@ -215,6 +218,7 @@ pub fn single(job: &Job) -> String {
         "redact": (!redact.is_empty()).then_some(redact),
         "redaction_output": (!redact.is_empty()).then_some(redaction_output),
         "subtitles": subtitles,
+        "priority": priority,
         "metadata": echo.metadata,
         "tags": echo.tags,
     });
@@ -257,6 +261,15 @@ fn known_language(text: &str) -> Result<String, Fault> {
 fn known_languages(named: Vec<String>) -> Result<Vec<String>, Fault> {
     language::codes(&named)
         .map_err(|unknown| bad(format!("`languages` has \"{}\", which Whisper does not know", shown(unknown))))
+}
+
+/// The weight that a priority means. Producers of the older worker send what they like: it fails no job.
+fn weight(priority: &Value) -> Option<u8> {
+    match priority {
+        Value::String(word) if word == "high" => Some(4),
+        Value::Number(number) => number.as_u64().filter(|number| (2..=10).contains(number)).map(|number| number as u8),
+        _ => None,
+    }
 }
 
 /// The text on one line, without control characters (a NUL would panic in the engine's C strings), capped and trimmed.

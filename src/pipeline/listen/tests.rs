@@ -141,6 +141,7 @@ fn work(script: &Script, languages: &[&str], resume: Option<Resume>) -> Listenin
         name: "talk".to_owned(),
         audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None, clip: None },
         options: WindowOptions { languages, ..WindowOptions::default() },
+        share: Default::default(),
         on_progress: None,
         on_step: Box::new(|| ()),
         resume,
