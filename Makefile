@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -142,6 +142,14 @@ bench-peers: model
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
+
+## make bench-before  this build and that of an older commit in turn: make bench-before REV=… MANIFEST=…/manifest.json KINDS=long
+bench-before: model
+	@test -n "$(MANIFEST)" -a -n "$(REV)" || { echo "usage: make bench-before REV=commit MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5]"; exit 64; }
+	@scripts/install-packages test
+	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
+	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
+	@CARGO=$(CARGO) scripts/bench-before $(REV) --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
 ## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
 voice-sweep: model
