@@ -14,23 +14,26 @@ help:
 demo: model
 	@scripts/demo
 
+# nobody takes home what CI builds
+QUICKER := $(if $(CI),--config profile.release.package.transcription-worker.opt-level=1)
+
 ## make test     install what the tests need (the models tiny.en and base too), then run all of them
 test:
 	@scripts/install-packages build
 	@scripts/install-packages test
 	@scripts/test-server
 # not through `build`: the tests' dependencies have more features, and everything would be compiled twice
-	$(CARGO) test --release --no-run
+	$(CARGO) $(QUICKER) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@$(WORKER) model pull base --models-dir $(MODELS)
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) $(QUICKER) test --release
 
 ## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform
 # in CI `make test` has built the program, with more features: building it again here would compile everything twice
 test-stack: $(if $(CI),,build)
 	@scripts/install-packages test
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
-	@scripts/test-stack
+	@scripts/test-stack $(STEPS)
 
 ## make amazon-readers  programs that read Amazon Transcribe's output read our rendition of it
 amazon-readers: $(if $(CI),,model)
