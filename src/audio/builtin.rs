@@ -6,7 +6,7 @@ use symphonia::core::audio::Channels;
 
 use super::AudioReport;
 use super::codec;
-use super::container::{self, Track, Unreadable};
+use super::container::{self, Step, Track, Unreadable};
 use super::failure::{Failure, unopenable};
 use super::packets::{self, Source, Tally};
 use super::resample::RATES_HZ;
@@ -25,6 +25,9 @@ const TOLERATED_MISSING_SHARE: f64 = 0.02;
 /// was found in the noise of some other format. Large tags around a real one are why the share is small.
 const CHANCE_FIND_SECS: f64 = 2.0;
 const CHANCE_FIND_SHARE: f64 = 0.2;
+
+/// Packets that tell how many seconds a byte is, some 10 s of them.
+const PACKETS_OF_AN_ESTIMATE: usize = 400;
 
 /// Decodes an audio track of `path` into `streams`: the default one, else the first with sound.
 pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Failure> {
@@ -138,9 +141,25 @@ fn judge(
     Err(Failure::unreadable(Code::CorruptAudio, message))
 }
 
-/// The duration in seconds that a file's container states; `None` where it does not, or cannot be read.
-pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
-    container::open(path, name, 0).ok()?.expected_secs
+/// The duration in seconds that a file's container states, or that its first packets let expect of its size; `None` where
+/// neither is to be had.
+pub fn likely_secs(path: &Path, name: &str) -> Option<f64> {
+    let mut opened = container::open(path, name, 0).ok()?;
+    opened.expected_secs.or_else(|| {
+        let file_bytes = std::fs::metadata(path).ok()?.len();
+        let (mut secs, mut bytes) = (0.0, 0);
+        for _ in 0..PACKETS_OF_AN_ESTIMATE {
+            match opened.demuxer.next().ok()? {
+                Step::Packet(packet) => {
+                    secs += packet.secs;
+                    bytes += packet.coded.data.len();
+                }
+                Step::Damaged(_) => {}
+                Step::End { .. } => break,
+            }
+        }
+        (secs > 0.0 && bytes > 0).then(|| secs * file_bytes as f64 / bytes as f64)
+    })
 }
 
 fn is_short(secs: f64, expected: f64) -> bool {

@@ -262,7 +262,7 @@ impl<'a> Work<'a> {
     ) -> Result<(Heard, Option<Keeper>), Fault> {
         let name = self.job.source.to_string();
         let end_secs = self.asked.audio.clip.map_or(f64::INFINITY, |clip| clip.end());
-        seat.lasts(recording.stated_secs(&name).await.map(|secs| secs.min(end_secs)));
+        seat.lasts(recording.likely_secs(&name).await.map(|secs| secs.min(end_secs)));
         let (reached, so_far) = mpsc::unbounded_channel();
         let decoding = self.pipeline.progress.clone();
         let mut listening = Listening {

@@ -16,13 +16,17 @@ ACCOUNT, REGION = "111122223333", "us-east-1"
 AUDIO, TRANSCRIPTS, BUS = "audio", "transcripts", "transcription"
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Cloud:
     """Queue, dead letters, buckets and a bus whose events arrive at a queue."""
 
     def __init__(self, ministack, log):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port)}
         with open(log, "wb") as output:
