@@ -57,6 +57,9 @@ pub struct Transcript {
     pub text: String,
     /// Sentences or parts of them, in order of start.
     pub segments: Vec<Segment>,
+    /// How the times of words came about; absent before version 1.2 and when nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timing: Option<Timing>,
     /// What was doubted.
     pub quality: Quality,
     /// What is missing or damaged, when `partial`.
@@ -65,6 +68,16 @@ pub struct Transcript {
     pub timings: Timings,
     /// Who did it.
     pub worker: WorkerRef,
+}
+
+/// How the times of words came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Timing {
+    /// Each was measured in the audio.
+    Measured,
+    /// Some or all were estimated from the words' lengths and the pauses.
+    Placed,
 }
 
 /// One of the languages that were spoken.

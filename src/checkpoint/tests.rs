@@ -36,8 +36,8 @@ fn finished(index: u32) -> FinishedWindow {
         no_speech_prob: 1.0 / 3.0,
         avg_logprob: -0.123_456_79,
         pieces: vec![
-            Piece { text: " Zürich,".to_owned(), p: 0.7 },
-            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE },
+            Piece { text: " Zürich,".to_owned(), p: 0.7, said: Some((120, 480)) },
+            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE, said: None },
         ],
         busy_ms: 1234,
     };

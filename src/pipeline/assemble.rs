@@ -92,6 +92,7 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         request: Some(request),
         model,
         text: text::join(&segments),
+        timing: heard.timing.filter(|_| !segments.is_empty()),
         segments,
         quality,
         warnings,

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::job::Task;
 
 /// Spoken by both sides; the engine says it first, so that a daemon never talks to another version's engine.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// A header is JSON about one window: more than this is not one of ours.
 const MAX_HEADER_BYTES: u32 = 4 << 20;
@@ -138,9 +138,21 @@ pub struct Piece {
     pub text: String,
     /// Mean probability of its tokens.
     pub p: f32,
+    /// When it was said: begin and end, in milliseconds of the window; `None` where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<(u32, u32)>,
 }
 
 impl WindowText {
+    /// The same text, heard in a part of a window that begins so many milliseconds after the window does.
+    #[must_use]
+    pub fn later_by(mut self, ms: u32) -> Self {
+        for (begin, end) in self.pieces.iter_mut().filter_map(|piece| piece.said.as_mut()) {
+            (*begin, *end) = (begin.saturating_add(ms), end.saturating_add(ms));
+        }
+        self
+    }
+
     /// The text as one string.
     pub fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()

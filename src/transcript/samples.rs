@@ -94,6 +94,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
         }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
+        timing: Some(Timing::Measured),
         segments,
         quality: Quality { windows: 1, confidence: 0.8765, ..Quality::default() },
         warnings: Vec::new(),
