@@ -9,11 +9,14 @@ use crate::fault::Fault;
 use crate::job::Channels;
 use crate::transcript::{AudioRef, Warning};
 
-mod codecs;
+mod builtin;
+mod codec;
 mod container;
 pub mod decode;
+mod failure;
 mod ffmpeg;
 mod mix;
+mod packets;
 pub mod recording;
 pub mod resample;
 pub mod speech;
@@ -98,9 +101,10 @@ pub struct AudioReport {
     pub sounds: Sounds,
 }
 
-/// The duration in seconds that a file's container states, for showing how much is left; `None` where it does not.
-pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
-    codecs::stated_secs(path, name)
+/// The duration in seconds that a file's container states, or that its size lets expect, for showing how much is left; `None`
+/// where neither is to be had.
+pub fn likely_secs(path: &Path, name: &str) -> Option<f64> {
+    builtin::likely_secs(path, name)
 }
 
 /// Who is told what is decoded. `Break` ends the work with `Interrupted`.

@@ -2,39 +2,18 @@
 
 use std::path::Path;
 
+use super::failure::Failure;
 use super::streams::{Sink, Streams};
-use super::{AudioOptions, AudioReport, codecs, ffmpeg};
-use crate::fault::{Code, Fault, Problem};
+use super::{AudioOptions, AudioReport, builtin, ffmpeg};
+use crate::fault::Fault;
 
 #[cfg(test)]
 mod tests;
 
-/// How a decoder can fail.
-#[derive(Debug)]
-pub enum Failure {
-    /// For good.
-    Fault(Fault),
-    /// This decoder cannot read the file; another one may. The problem is what to report when there is none.
-    Unreadable(Problem),
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl Failure {
-    /// An `Unreadable`.
-    pub fn unreadable(code: Code, message: impl Into<String>) -> Self {
-        Self::Unreadable(Problem { code, message: message.into() })
-    }
-}
-
 /// See [`super::read_windows`] and [`super::read_samples`].
 pub fn read<'a>(path: &Path, name: &'a str, options: &'a AudioOptions, sink: Sink<'a>) -> Result<AudioReport, Fault> {
     let mut streams = Streams::new(name, options, sink);
-    let problem = match codecs::decode(path, &mut streams) {
+    let problem = match builtin::decode(path, &mut streams) {
         Ok(report) => return Ok(report),
         Err(Failure::Fault(fault)) => return Err(fault),
         Err(Failure::Unreadable(problem)) => problem,

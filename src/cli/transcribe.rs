@@ -117,7 +117,7 @@ async fn transcribe_file(
         options: defaults.window.clone(),
         on_progress: Some(Box::new({
             let progress = progress.clone();
-            let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };
+            let whole_secs = if progress.is_hidden() { None } else { audio::likely_secs(path, &name) };
             move |done_secs| show(&progress, done_secs, whole_secs, started.elapsed())
         })),
         on_step: Box::new(|| ()),

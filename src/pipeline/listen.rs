@@ -26,6 +26,7 @@ use answer::Answer;
 use language::Languages;
 
 mod answer;
+mod guess;
 mod language;
 mod parts;
 #[cfg(test)]

@@ -259,7 +259,7 @@ impl<'a> Work<'a> {
         seat: &Arc<Seat>,
     ) -> Result<(Heard, Option<Keeper>), Fault> {
         let name = self.job.source.to_string();
-        seat.lasts(recording.stated_secs(&name).await);
+        seat.lasts(recording.likely_secs(&name).await);
         let (reached, so_far) = mpsc::unbounded_channel();
         let decoding = self.pipeline.progress.clone();
         let mut listening = Listening {

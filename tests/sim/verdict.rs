@@ -117,9 +117,9 @@ fn receives(world: &World) {
 fn repeats(world: &World) {
     let Some(every) = world.plan.checkpoint_every else { return };
     let ledger = &world.ledger;
-    let deliveries = ledger.deliveries();
+    let (deliveries, hearings) = (ledger.deliveries(), ledger.hearings());
     let mut heard: BTreeMap<(u32, u32), Hearing> = BTreeMap::new();
-    for hearing in ledger.hearings() {
+    for hearing in &hearings {
         let Some(before) = heard.insert((hearing.number, hearing.window), hearing.clone()) else { continue };
         // what fails for good is not kept
         let fits = |job: &Job| job.number == hearing.number && job.outcome != Outcome::Failed;
@@ -130,10 +130,15 @@ fn repeats(world: &World) {
                 && (one.handed_over..=one.ended(ledger)).contains(&before.at)
         };
         let Some(attempt) = deliveries.iter().find(is_this) else { continue };
-        let old = attempt.ended(ledger).duration_since(before.at);
+        let end = attempt.ended(ledger);
+        let old = end.duration_since(before.at);
+        // answers are taken in order: one behind a window that no engine lived to answer waits for it
+        let was_answered =
+            |window| hearings.iter().any(|one| (one.number, one.window) == (hearing.number, window) && one.at <= end);
+        let waited = !(0..hearing.window).all(was_answered);
         // where nothing could be written nothing could be saved
         let folder = world.jobs.jobs[job].json.as_ref().map(|json| json.sibling("").to_string()).unwrap_or_default();
-        if old > every + UNSAVED_AT_MOST && ledger.was_lucky(&folder) && !ledger.was_contested(world, job) {
+        if old > every + UNSAVED_AT_MOST && !waited && ledger.was_lucky(&folder) && !ledger.was_contested(world, job) {
             let Hearing { life, number, window, .. } = hearing;
             world.violated(format!(
                 "{life} hears job{number} part{window} again, heard {} s before the end",

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::*;
-use crate::audio::{Window, read_samples, read_windows};
+use crate::audio::{Window, likely_secs, read_samples, read_windows};
+use crate::fault::Code;
 use crate::job::Channels;
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav");
@@ -261,4 +262,16 @@ fn all_samples_are_handed_over_where_no_speech_is_looked_for() {
     let report = read_samples(&clip("flac"), "clip.flac", &options(), &mut |piece| samples += piece.len()).unwrap();
     assert_eq!(samples, clip_samples().len());
     assert_eq!(report.audio.speech_duration, 0.0);
+}
+
+#[test]
+fn the_size_of_a_file_whose_container_states_no_length_tells_it_nearly() {
+    let mut mp3 = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.mp3")).unwrap();
+    let said = mp3.windows(4).position(|four| four == b"Info" || four == b"Xing").expect("the header that states it");
+    mp3[said..said + 4].fill(0);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("silent.mp3");
+    std::fs::write(&path, mp3).unwrap();
+    let secs = likely_secs(&path, "silent.mp3").expect("an estimate");
+    assert!((secs - CLIP_SECS).abs() < 1.0, "{secs}");
 }

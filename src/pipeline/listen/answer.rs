@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::{language, parts};
+use super::{guess, parts};
 use crate::audio::{Found, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::{FinishedWindow, shape};
 use crate::fault::Fault;
@@ -135,7 +135,7 @@ pub fn ask_again(
         let letters = placement::letters(&text.pieces);
         let is_dropped = letters == 0 && !dropped.is_empty();
         let guess = text.language_probability.filter(|_| letters > 0);
-        let vote = guess.map(|probability| (text.language.clone(), language::thousandths(probability)));
+        let vote = guess.map(|probability| (text.language.clone(), guess::thousandths(probability)));
         let vote = answer.vote.clone().or(vote);
         Ok(Answer { letters, text, vote, is_dropped, dropped, retried: doubt.is_some(), ..answer })
     }
@@ -168,7 +168,7 @@ async fn listen_to(
     parts: &[Range<usize>],
     options: WindowOptions,
 ) -> Result<Vec<(WindowText, f64)>, Fault> {
-    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && language::is_certain(first));
+    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && guess::is_certain(first));
     let options = WindowOptions { language, ..options };
     let looks = parts.iter().map(|part| {
         let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();
