@@ -155,16 +155,17 @@ mod compact {
     use super::{Deserialize, Piece, Serialize, WindowText};
 
     type Head = (String, Option<f32>, f32, f32, u32);
+    type Compact<T> = (T, f32, Option<(u32, u32)>);
 
     pub fn serialize<S: Serializer>(text: &WindowText, to: S) -> Result<S::Ok, S::Error> {
         let pieces = text.pieces.iter().map(|piece| (piece.text.as_str(), piece.p, piece.said));
-        let pieces: Vec<(&str, f32, Option<(u32, u32)>)> = pieces.collect();
+        let pieces: Vec<Compact<&str>> = pieces.collect();
         let head = (&text.language, text.language_probability, text.no_speech_prob, text.avg_logprob, text.busy_ms);
         (head, pieces).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WindowText, D::Error> {
-        let (head, pieces): (Head, Vec<(String, f32, Option<(u32, u32)>)>) = Deserialize::deserialize(from)?;
+        let (head, pieces): (Head, Vec<Compact<String>>) = Deserialize::deserialize(from)?;
         let (language, language_probability, no_speech_prob, avg_logprob, busy_ms) = head;
         // 1e39 is JSON, and infinite as f32, which is not: it could not be saved again, nor stand in a transcript
         let certainties = pieces.iter().map(|(_, p, _)| *p).chain(language_probability);

@@ -276,6 +276,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_heard_in_a_part_was_said_later_in_the_window() {
+        let piece = |said| Piece { text: " one".to_owned(), p: 0.5, said };
+        let text = |pieces| WindowText { pieces, ..WindowText::default() };
+        let heard = text(vec![piece(Some((0, 250))), piece(None), piece(Some((7, u32::MAX)))]);
+        let later = text(vec![piece(Some((1_000, 1_250))), piece(None), piece(Some((1_007, u32::MAX)))]);
+        assert_eq!(heard.later_by(1_000), later);
+    }
+
+    #[test]
     fn garbage_is_refused_without_allocating_for_it() {
         let error = read_frame::<Request>(&mut &[0xff; 64][..]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
