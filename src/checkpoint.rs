@@ -17,7 +17,7 @@ pub mod keeper;
 mod tests;
 
 /// Of the document; bumped when its shape changes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes; a day of speech is about 10 MB.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -161,22 +161,24 @@ mod compact {
     use super::{Deserialize, Piece, Serialize, WindowText};
 
     type Head = (String, Option<f32>, f32, f32, u32);
+    type Compact<T> = (T, f32, Option<(u32, u32)>);
 
     pub fn serialize<S: Serializer>(text: &WindowText, to: S) -> Result<S::Ok, S::Error> {
-        let pieces: Vec<(&str, f32)> = text.pieces.iter().map(|piece| (piece.text.as_str(), piece.p)).collect();
+        let pieces = text.pieces.iter().map(|piece| (piece.text.as_str(), piece.p, piece.said));
+        let pieces: Vec<Compact<&str>> = pieces.collect();
         let head = (&text.language, text.language_probability, text.no_speech_prob, text.avg_logprob, text.busy_ms);
         (head, pieces).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WindowText, D::Error> {
-        let (head, pieces): (Head, Vec<(String, f32)>) = Deserialize::deserialize(from)?;
+        let (head, pieces): (Head, Vec<Compact<String>>) = Deserialize::deserialize(from)?;
         let (language, language_probability, no_speech_prob, avg_logprob, busy_ms) = head;
         // 1e39 is JSON, and infinite as f32, which is not: it could not be saved again, nor stand in a transcript
-        let certainties = pieces.iter().map(|(_, p)| *p).chain(language_probability);
+        let certainties = pieces.iter().map(|(_, p, _)| *p).chain(language_probability);
         if !certainties.chain([no_speech_prob, avg_logprob]).all(f32::is_finite) {
             return Err(D::Error::custom("a number is out of range"));
         }
-        let pieces = pieces.into_iter().map(|(text, p)| Piece { text, p }).collect();
+        let pieces = pieces.into_iter().map(|(text, p, said)| Piece { text, p, said }).collect();
         Ok(WindowText { language, language_probability, no_speech_prob, avg_logprob, pieces, busy_ms })
     }
 }

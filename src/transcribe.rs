@@ -59,10 +59,9 @@ impl Transcriber {
         // what it holds ends with it, here too
         let mut supervisors = JoinSet::new();
         let mut starting = Vec::new();
-        for (settings, own) in engines.into_iter().zip(stats.engines()) {
+        for (number, settings) in engines.into_iter().enumerate() {
             let (ready, is_ready) = watch::channel(Ok(None));
-            let supervisor =
-                Supervisor::new(settings, scheduler.clone(), own.clone(), stats.clone(), health.clone(), ready);
+            let supervisor = Supervisor::new(number, settings, scheduler.clone(), stats.clone(), health.clone(), ready);
             supervisors.spawn(watch_over(supervisor, scheduler.clone(), health.clone(), stop.clone()));
             starting.push(is_ready);
         }
@@ -157,7 +156,16 @@ impl Session {
         if !self.withdrawn.load(Ordering::Relaxed) {
             let withdrawn = self.withdrawn.clone();
             let share = self.share.clone();
-            self.scheduler.submit(Task { id, session: self.id, share, options, pcm, strikes: 0, withdrawn, reply });
+            self.scheduler.submit(Task {
+                id,
+                session: self.id,
+                share,
+                options,
+                pcm,
+                strikes: Vec::new(),
+                withdrawn,
+                reply,
+            });
         }
         async move {
             // dropped by a supervisor when the worker ends, or withdrawn

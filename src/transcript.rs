@@ -49,7 +49,7 @@ pub struct Transcript {
     /// Spoken language, of several that of most speech; `und` when nothing was said. Absent for silence before version 1.2.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<Language>,
-    /// The languages of the segments, that of most speech first; absent before version 1.2 and when nothing was said.
+    /// The languages of the segments, that of most speech first; absent before version 1.3 and when nothing was said.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub languages: Vec<LanguageShare>,
     /// Transcribed, or translated to English.
@@ -69,6 +69,9 @@ pub struct Transcript {
     /// Passages that were redacted or filtered, in order of start; absent when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub marks: Vec<Mark>,
+    /// How the times of words came about; absent before version 1.3 and when nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timing: Option<Timing>,
     /// What was doubted.
     pub quality: Quality,
     /// What is missing or damaged, when `partial`.
@@ -80,6 +83,16 @@ pub struct Transcript {
     /// The same without redaction, where the job wants both: a document of its own.
     #[serde(skip)]
     pub unredacted: Option<Box<Transcript>>,
+}
+
+/// How the times of words came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Timing {
+    /// Each was measured in the audio.
+    Measured,
+    /// Some or all were estimated from the words' lengths and the pauses.
+    Placed,
 }
 
 /// One of the languages that were spoken.

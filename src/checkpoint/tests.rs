@@ -39,8 +39,8 @@ fn finished(index: u32) -> FinishedWindow {
         no_speech_prob: 1.0 / 3.0,
         avg_logprob: -0.123_456_79,
         pieces: vec![
-            Piece { text: " Zürich,".to_owned(), p: 0.7 },
-            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE },
+            Piece { text: " Zürich,".to_owned(), p: 0.7, said: Some((120, 480)) },
+            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE, said: None },
         ],
         busy_ms: 1234,
     };
@@ -238,7 +238,8 @@ async fn a_damaged_checkpoint_is_ignored_and_removed_in_the_end() {
 async fn a_window_that_holds_what_is_private_or_the_end_of_it_is_not_kept() {
     let objects = Arc::new(MemoryObjects::default());
     let said = |index: u32, text: &str| {
-        let pieces = text.split_inclusive(' ').map(|piece| Piece { text: piece.to_owned(), p: 0.9 }).collect();
+        let pieces =
+            text.split_inclusive(' ').map(|piece| Piece { text: piece.to_owned(), p: 0.9, said: None }).collect();
         FinishedWindow { text: WindowText { pieces, ..finished(index).text }, ..finished(index) }
     };
     let misheard = Dropped { text: "so 4111 1111 1111 so".to_owned(), ..finished(3).dropped.remove(0) };

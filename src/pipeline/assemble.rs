@@ -106,6 +106,7 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         model,
         text: text::join(&segments),
         paragraphs: paragraph::listed(&segments),
+        timing: heard.timing.filter(|_| !segments.is_empty()),
         segments,
         marks,
         quality,

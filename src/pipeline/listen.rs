@@ -22,7 +22,7 @@ use crate::transcribe::line::Share;
 use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
-use crate::transcript::{Language, Quality, Segment};
+use crate::transcript::{Language, Quality, Segment, Timing};
 use answer::Answer;
 use language::Languages;
 
@@ -63,6 +63,8 @@ pub struct Heard {
     pub report: AudioReport,
     /// In order of windows, words included.
     pub segments: Vec<Segment>,
+    /// How their words' times came about; `None` when there was no speech.
+    pub timing: Option<Timing>,
     /// `None` when there was no speech.
     pub language: Option<Language>,
     /// What the guards did.
@@ -255,7 +257,12 @@ impl Heard {
             self.resumed.secs += answer.secs;
         }
         self.quality.dropped.extend_from_slice(&answer.dropped);
-        self.segments.extend(placement::place(&answer.window, &answer.text));
+        let segments = placement::place(&answer.window, &answer.text);
+        if !segments.is_empty() {
+            let is_measured = self.timing != Some(Timing::Placed) && placement::is_measured(&answer.text);
+            self.timing = Some(if is_measured { Timing::Measured } else { Timing::Placed });
+        }
+        self.segments.extend(segments);
     }
 }
 

@@ -50,7 +50,7 @@ impl Probe {
             share: Default::default(),
             options,
             pcm,
-            strikes: 0,
+            strikes: Vec::new(),
             withdrawn: Arc::default(),
             reply: oneshot::channel().0,
         }

@@ -26,8 +26,9 @@ pub struct Task {
     pub options: WindowOptions,
     /// 16 kHz mono.
     pub pcm: Arc<Vec<f32>>,
-    /// How often it is held to have failed an engine. A window with a strike is a suspect: it runs alone.
-    pub strikes: u8,
+    /// The engines that it is held to have failed, by their numbers, one for each time. A window with a strike is a suspect: it
+    /// runs alone.
+    pub strikes: Vec<usize>,
     /// Whether its job takes back what waits.
     pub withdrawn: Arc<AtomicBool>,
     /// Where the answer goes.
@@ -91,7 +92,7 @@ impl Scheduler {
         for task in tasks.into_iter().rev().filter(Task::is_wanted) {
             if let Some(fault) = waiting.closed.clone() {
                 task.answer(Err(fault));
-            } else if task.strikes > 0 {
+            } else if !task.strikes.is_empty() {
                 waiting.suspects.push_front(task);
             } else {
                 waiting.line.push_front(task);
@@ -172,7 +173,7 @@ mod tests {
     fn task(session: SessionId, id: u64) -> (Task, Answer) {
         let (reply, answer) = oneshot::channel();
         let (options, pcm, withdrawn) = (WindowOptions::default(), Arc::default(), Arc::default());
-        (Task { id, session, share: Share::default(), options, pcm, strikes: 0, withdrawn, reply }, answer)
+        (Task { id, session, share: Share::default(), options, pcm, strikes: Vec::new(), withdrawn, reply }, answer)
     }
 
     fn submit(scheduler: &Scheduler, session: SessionId, id: u64) -> Answer {
@@ -283,14 +284,14 @@ mod tests {
         let scheduler = Scheduler::default();
         let _innocent = submit(&scheduler, 1, 1);
         let (mut suspect, answer) = task(2, 2);
-        suspect.strikes = 1;
+        suspect.strikes = vec![0];
         scheduler.put_back(vec![suspect]);
         assert!(scheduler.take(false).is_none());
         assert_eq!(scheduler.take(true).unwrap().id, 2);
         assert_eq!(scheduler.take(false).unwrap().id, 1);
         drop(answer);
         let (mut unwanted, _) = task(2, 3);
-        unwanted.strikes = 1;
+        unwanted.strikes = vec![0];
         scheduler.put_back(vec![unwanted]);
         assert_eq!(scheduler.queued(), 0);
     }

@@ -92,6 +92,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
         paragraphs: paragraph::listed(&segments),
+        timing: Some(Timing::Measured),
         segments,
         marks: Vec::new(),
         quality: Quality { windows: 1, confidence: 0.8765, ..Quality::default() },

@@ -176,7 +176,9 @@ async fn listen_to(
     });
     let heard = try_join_all(looks.collect::<Vec<_>>()).await?;
     let secs = parts.iter().map(|part| part.len() as f64 / f64::from(SAMPLE_RATE_HZ));
-    Ok(heard.into_iter().zip(secs).collect())
+    let begins = parts.iter().map(|part| part.start / (SAMPLE_RATE_HZ as usize / 1_000));
+    let heard = heard.into_iter().zip(begins).map(|(text, ms)| text.later_by(u32::try_from(ms).unwrap_or(u32::MAX)));
+    Ok(heard.zip(secs).collect())
 }
 
 /// Listens again, to the parts between the window's pauses, and takes what is heard there when it is more.
