@@ -47,6 +47,10 @@ fn ends(world: &World, job: &Job) {
         return;
     }
     let code = told.iter().find_map(|event| event.error.as_ref().map(|error| error.code));
+    // delivered again when its audio was moved away and its transcript could not be seen
+    if meanings == [job.outcome, Outcome::Failed] && code == Some(Code::ObjectNotFound) && done_was_hidden(world, job) {
+        return;
+    }
     if meanings != [job.outcome] {
         world
             .ledger
@@ -75,12 +79,18 @@ fn ends(world: &World, job: &Job) {
     }
 }
 
+fn done_was_hidden(world: &World, job: &Job) -> bool {
+    job.json.as_ref().is_some_and(|json| world.ledger.was_hidden(&json.to_string()))
+}
+
 /// No message of sound jobs is given up.
 fn dead_letters(world: &World) {
     for body in world.queue.dead() {
         let jobs = world.jobs.of_body(&body);
-        let is_sound =
-            |job: &usize| world.jobs.jobs[*job].outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *job);
+        let is_sound = |number: &usize| {
+            let job = &world.jobs.jobs[*number];
+            job.outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *number) && !done_was_hidden(world, job)
+        };
         if !jobs.is_empty() && jobs.iter().all(is_sound) {
             world.violated(format!("a sound message is a dead letter: {body}"));
         }
