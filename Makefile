@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,28 +14,36 @@ help:
 demo: model
 	@scripts/demo
 
+# nobody takes home what CI builds
+QUICKER := $(if $(CI),--config profile.release.package.transcription-worker.opt-level=1)
+
 ## make test     install what the tests need (the models tiny.en and base too), then run all of them
 test:
 	@scripts/install-packages build
 	@scripts/install-packages test
 	@scripts/test-server
 # not through `build`: the tests' dependencies have more features, and everything would be compiled twice
-	$(CARGO) test --release --no-run
+	$(CARGO) $(QUICKER) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@$(WORKER) model pull base --models-dir $(MODELS)
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --release
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) $(QUICKER) test --release
 
 ## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform
 # in CI `make test` has built the program, with more features: building it again here would compile everything twice
 test-stack: $(if $(CI),,build)
 	@scripts/install-packages test
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
-	@scripts/test-stack
+	@scripts/test-stack $(STEPS)
 
 ## make amazon-readers  programs that read Amazon Transcribe's output read our rendition of it
 amazon-readers: $(if $(CI),,model)
 	@scripts/install-packages test
 	@scripts/amazon-readers
+
+## make rendition-readers  validators and a search index read our subtitles, podcast and ndjson renditions
+rendition-readers: $(if $(CI),,model)
+	@scripts/install-packages test
+	@scripts/rendition-readers
 
 ## make deb      the Debian package, for any x86-64-v3 processor: FEATURES=cuda for a GPU; make tarball and make rpm likewise
 PACKAGES := deb tarball rpm
@@ -142,6 +150,14 @@ bench-peers: model
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
 	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
+
+## make bench-before  this build and that of an older commit in turn: make bench-before REV=… MANIFEST=…/manifest.json KINDS=long
+bench-before: model
+	@test -n "$(MANIFEST)" -a -n "$(REV)" || { echo "usage: make bench-before REV=commit MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5]"; exit 64; }
+	@scripts/install-packages test
+	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
+	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
+	@CARGO=$(CARGO) scripts/bench-before $(REV) --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
 ## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
 voice-sweep: model

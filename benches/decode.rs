@@ -47,7 +47,7 @@ fn windows(criterion: &mut Criterion) {
 }
 
 fn measure(criterion: &mut Criterion, group: &str, read: impl Fn(&Path, &AudioOptions)) {
-    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None };
+    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut group: BenchmarkGroup<'_, _> = criterion.benchmark_group(group);
     group.throughput(Throughput::Elements(SECS)).sampling_mode(SamplingMode::Flat).sample_size(10);
     group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));

@@ -125,7 +125,11 @@ fn say(answers: &mut impl Write, id: u64, said: &str) -> io::Result<()> {
     let mut pieces = Vec::new();
     for word in said.split_whitespace() {
         let letters: Vec<char> = format!(" {word}").chars().collect();
-        pieces.extend(letters.chunks(TOKEN_LETTERS + 1).map(|token| Piece { text: token.iter().collect(), p: 0.9 }));
+        pieces.extend(letters.chunks(TOKEN_LETTERS + 1).map(|token| Piece {
+            text: token.iter().collect(),
+            p: 0.9,
+            said: None,
+        }));
     }
     let text = WindowText {
         language: "en".to_owned(),

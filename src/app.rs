@@ -8,6 +8,8 @@ use crate::audio::AudioOptions;
 use crate::config::{Device, EngineConfig};
 use crate::engine;
 use crate::health::Health;
+use crate::job::subtitles::Subtitles;
+use crate::job::wording::Wording;
 use crate::model::{self, Model, leftovers};
 use crate::pipeline::Defaults;
 use crate::speakers::Voices;
@@ -36,6 +38,7 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
             channels: config.channels,
             max_duration_secs: config.max_duration_hours * 3600.0,
             ffmpeg: ffmpeg_program(config),
+            clip: None,
         },
         window: WindowOptions {
             language,
@@ -47,6 +50,8 @@ pub fn defaults(config: &EngineConfig) -> Result<Defaults, String> {
         },
         word_timestamps: config.word_timestamps,
         speakers: config.speakers.0,
+        wording: Wording::default(),
+        subtitles: Subtitles::default(),
     })
 }
 

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use self::streams::Sink;
 use crate::fault::Fault;
 use crate::job::Channels;
+use crate::job::clip::Clip;
 use crate::transcript::{AudioRef, Warning};
 
-mod codecs;
+mod builtin;
+mod codec;
 mod container;
 pub mod decode;
+mod failure;
 mod ffmpeg;
 mod mix;
+mod packets;
 pub mod recording;
 pub mod resample;
 pub mod speech;
@@ -37,6 +41,8 @@ pub struct AudioOptions {
     pub max_duration_secs: f64,
     /// The `ffmpeg` program to fall back on; `None` where it is absent or not allowed.
     pub ffmpeg: Option<PathBuf>,
+    /// The part that is heard; `None` is all of it.
+    pub clip: Option<Clip>,
 }
 
 /// A run of speech, and where it lies in its window's PCM and in the source. All in 16 kHz samples.
@@ -98,9 +104,10 @@ pub struct AudioReport {
     pub sounds: Sounds,
 }
 
-/// The duration in seconds that a file's container states, for showing how much is left; `None` where it does not.
-pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
-    codecs::stated_secs(path, name)
+/// The duration in seconds that a file's container states, or that its size lets expect, for showing how much is left; `None`
+/// where neither is to be had.
+pub fn likely_secs(path: &Path, name: &str) -> Option<f64> {
+    builtin::likely_secs(path, name)
 }
 
 /// Who is told what is decoded. `Break` ends the work with `Interrupted`.

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audio::{WINDOWING, Window};
+use crate::audio::{AudioOptions, WINDOWING, Window};
+use crate::job::clip::Clip;
 use crate::job::{Channels, Job, ids};
 use crate::model::Model;
 use crate::objects::Location;
@@ -16,13 +17,13 @@ pub mod keeper;
 mod tests;
 
 /// Of the document; bumped when its shape changes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Bytes; a day of speech is about 10 MB.
 pub const MAX_BYTES: u64 = 64 << 20;
 
 /// All that two runs must share for the one's answers to be the other's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Binding {
     /// Of the job.
     pub job_id: String,
@@ -34,6 +35,9 @@ pub struct Binding {
     pub options: WindowOptions,
     /// How channels become windows.
     pub channels: Channels,
+    /// The part that is heard.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clip: Option<Clip>,
     /// [`WINDOWING`] of the program.
     pub windowing: u32,
     /// [`LISTENING`] of the program.
@@ -42,13 +46,14 @@ pub struct Binding {
 
 impl Binding {
     /// What this program binds its own checkpoints of a job to.
-    pub fn new(job: &Job, etag: &str, model: &Model, options: &WindowOptions, channels: Channels) -> Self {
+    pub fn new(job: &Job, etag: &str, model: &Model, options: &WindowOptions, audio: &AudioOptions) -> Self {
         Self {
             job_id: job.id.clone(),
             etag: etag.to_owned(),
             model: model.sha256.clone(),
             options: options.clone(),
-            channels,
+            channels: audio.channels,
+            clip: audio.clip,
             windowing: WINDOWING,
             listening: LISTENING,
         }
@@ -56,11 +61,12 @@ impl Binding {
 
     /// What tells this binding from another; `None` when nothing does.
     fn difference(&self, other: &Self) -> Option<&'static str> {
+        let heard = self.channels == other.channels && self.clip == other.clip;
         let parts = [
             (self.job_id == other.job_id, "job"),
             (self.etag == other.etag, "etag"),
             (self.model == other.model, "model"),
-            (self.options == other.options && self.channels == other.channels, "choice of options"),
+            (self.options == other.options && heard, "choice of options"),
             (self.windowing == other.windowing && self.listening == other.listening, "version of the worker"),
         ];
         parts.into_iter().find_map(|(same, what)| (!same).then_some(what))
@@ -155,22 +161,24 @@ mod compact {
     use super::{Deserialize, Piece, Serialize, WindowText};
 
     type Head = (String, Option<f32>, f32, f32, u32);
+    type Compact<T> = (T, f32, Option<(u32, u32)>);
 
     pub fn serialize<S: Serializer>(text: &WindowText, to: S) -> Result<S::Ok, S::Error> {
-        let pieces: Vec<(&str, f32)> = text.pieces.iter().map(|piece| (piece.text.as_str(), piece.p)).collect();
+        let pieces = text.pieces.iter().map(|piece| (piece.text.as_str(), piece.p, piece.said));
+        let pieces: Vec<Compact<&str>> = pieces.collect();
         let head = (&text.language, text.language_probability, text.no_speech_prob, text.avg_logprob, text.busy_ms);
         (head, pieces).serialize(to)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<WindowText, D::Error> {
-        let (head, pieces): (Head, Vec<(String, f32)>) = Deserialize::deserialize(from)?;
+        let (head, pieces): (Head, Vec<Compact<String>>) = Deserialize::deserialize(from)?;
         let (language, language_probability, no_speech_prob, avg_logprob, busy_ms) = head;
         // 1e39 is JSON, and infinite as f32, which is not: it could not be saved again, nor stand in a transcript
-        let certainties = pieces.iter().map(|(_, p)| *p).chain(language_probability);
+        let certainties = pieces.iter().map(|(_, p, _)| *p).chain(language_probability);
         if !certainties.chain([no_speech_prob, avg_logprob]).all(f32::is_finite) {
             return Err(D::Error::custom("a number is out of range"));
         }
-        let pieces = pieces.into_iter().map(|(text, p)| Piece { text, p }).collect();
+        let pieces = pieces.into_iter().map(|(text, p, said)| Piece { text, p, said }).collect();
         Ok(WindowText { language, language_probability, no_speech_prob, avg_logprob, pieces, busy_ms })
     }
 }

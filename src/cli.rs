@@ -18,7 +18,9 @@ pub mod model;
 pub mod run;
 pub mod schema;
 pub mod submit;
+mod subtitles;
 pub mod transcribe;
+mod wording;
 
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100, after_help = EXAMPLES)]

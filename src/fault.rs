@@ -81,6 +81,8 @@ pub enum Code {
     SpeakersUnknown,
     /// A `completed` transcript without text of audio that is not silent.
     NoSpeechFound,
+    /// A `completed` transcript of a job whose vocabulary has more terms than the engine takes up.
+    LongVocabulary,
     /// A bug in this program.
     Internal,
 }

@@ -58,6 +58,8 @@ pub struct Delivery {
     pub sent_at_ms: i64,
     /// After so many deliveries the queue gives the message up; `None` when it never does.
     pub max_receive_count: Option<u32>,
+    /// Who shares the worker fairly with others: the message's group.
+    pub tenant: Option<String>,
     /// The trace header that it came with, for what is told of it.
     pub trace: Option<String>,
 }

@@ -5,13 +5,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::objects::Location;
+use clip::Clip;
 use speakers::SpeakerCount;
+use subtitles::Subtitles;
+use wording::Wording;
 
 pub mod allow;
+pub mod clip;
 pub mod ids;
 pub mod language;
 pub mod message;
 pub mod speakers;
+pub mod subtitles;
+pub mod wording;
 
 /// One piece of work, whatever the shape of the message it came in. Every field is already checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +83,14 @@ pub struct JobOptions {
     pub channels: Option<Channels>,
     /// Whether it is told who speaks, and how many may.
     pub speakers: Option<Option<SpeakerCount>>,
+    /// The part that is heard; `None` is all of it.
+    pub clip: Option<Clip>,
+    /// What is wanted of single words.
+    pub wording: Wording,
+    /// How subtitles are laid out.
+    pub subtitles: Option<Subtitles>,
+    /// Its weight beside the tenant's other jobs, 1 to 10; 1 is the usual.
+    pub priority: Option<u8>,
 }
 
 /// What Whisper is asked to do.

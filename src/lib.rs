@@ -45,4 +45,5 @@ pub mod telemetry;
 pub mod transcribe;
 pub mod transcript;
 pub mod watchdog;
+pub mod wording;
 pub mod worker;

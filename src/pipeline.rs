@@ -16,6 +16,8 @@ use crate::health::{Health, Part};
 use crate::job::allow::AllowList;
 use crate::job::message::{self, Identity, Intake};
 use crate::job::speakers::SpeakerCount;
+use crate::job::subtitles::Subtitles;
+use crate::job::wording::Wording;
 use crate::job::{Format, Job};
 use crate::metrics::{JobFailed, Metrics};
 use crate::model::Model;
@@ -27,6 +29,7 @@ use crate::transcribe::Transcriber;
 use crate::transcribe::wire::WindowOptions;
 use crate::transcript::{Request, WorkerRef};
 use crate::watchdog::Progress;
+use crate::wording::{self, redaction};
 use asked::Asked;
 use news::News;
 use poison::PoisonGuard;
@@ -53,18 +56,37 @@ pub struct Defaults {
     pub word_timestamps: bool,
     /// Who speaks, and how many may; `None` does not ask.
     pub speakers: Option<SpeakerCount>,
+    /// What is wanted of single words.
+    pub wording: Wording,
+    /// How subtitles are laid out.
+    pub subtitles: Subtitles,
 }
 
 impl Defaults {
+    /// How windows are transcribed: with the vocabulary in the prompt.
+    pub fn window_options(&self) -> WindowOptions {
+        let prompt = self.wording.prompt(self.window.prompt.clone());
+        WindowOptions { prompt, ..self.window.clone() }
+    }
+
     /// What is asked for where a job asks for nothing else.
     pub fn request(&self, formats: &[Format]) -> Request {
+        let Wording { vocabulary, filter, redact, redaction_output, .. } = &self.wording;
+        let clean = |text: &String| redaction::redact_text(text, redact);
         Request {
             language: self.window.language.clone(),
             languages: self.window.languages.clone(),
-            prompt: self.window.prompt.clone(),
+            prompt: self.window.prompt.as_ref().map(clean),
+            vocabulary: vocabulary.iter().map(clean).collect(),
+            word_lists: wording::fingerprint(&self.wording),
+            filter_method: filter.as_ref().map(|filter| filter.method),
+            redact: redact.clone(),
+            redaction_output: (!redact.is_empty()).then_some(*redaction_output),
             channels: self.audio.channels,
             word_timestamps: self.word_timestamps,
             speakers: self.speakers,
+            clip: self.audio.clip,
+            subtitles: (self.subtitles != Subtitles::default()).then_some(self.subtitles),
             formats: formats.to_vec(),
         }
     }

@@ -154,6 +154,9 @@ pub struct TranscriptLocation {
     /// JSON of the podcast namespace.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub podcast_key: Option<String>,
+    /// Our JSON without redaction, where the job wants both.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unredacted_json_key: Option<String>,
 }
 
 /// What the transcript is like.

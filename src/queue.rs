@@ -25,6 +25,8 @@ pub struct Message {
     pub sent_at_ms: i64,
     /// The FIFO group, when the queue has groups.
     pub group: Option<String>,
+    /// Who shares the worker fairly with others: the group, of a FIFO or a fair queue.
+    pub tenant: Option<String>,
     /// The trace header that it came with.
     pub trace: Option<String>,
 }

@@ -47,6 +47,8 @@ pub struct Plan {
     pub json: Location,
     /// What is written before it.
     pub siblings: Vec<(Format, Location)>,
+    /// The JSON without redaction, where the job wants both.
+    pub unredacted: Option<Location>,
 }
 
 /// What a transcript must be for its job to be done.
@@ -78,7 +80,7 @@ impl Store {
             Location::new(&self.bucket, format!("{}{user}/{file}/transcript.json", self.prefix))
         });
         let wanted = job.options.formats.as_ref().unwrap_or(&self.formats);
-        Plan::new(json, wanted)
+        Plan::new(json, wanted, job.options.wording.keeps_unredacted())
     }
 
     /// What an earlier delivery of this job, or somebody else, has left where its JSON goes.
@@ -135,6 +137,9 @@ impl Store {
         for (format, at) in &plan.siblings {
             self.put(*format, at, transcript, &Condition::Always).await?;
         }
+        if let (Some(at), Some(unredacted)) = (&plan.unredacted, &transcript.unredacted) {
+            self.put(Format::Json, at, unredacted, &Condition::Always).await?;
+        }
         self.put(Format::Json, &plan.json, transcript, condition).await?;
         Ok(plan.location())
     }
@@ -153,11 +158,15 @@ impl Store {
     ) -> Result<TranscriptLocation, Fault> {
         let plan = self.plan(job);
         let before = transcript.request.as_ref().map(|before| before.formats.as_slice()).unwrap_or_default();
-        let missing = |format: &Format| *format != Format::Txt && !before.contains(format);
+        let is_laid_out = transcript.request.as_ref().is_none_or(|before| before.subtitles == request.subtitles);
+        let is_other = |format: &Format| !is_laid_out && matches!(format, Format::Srt | Format::Vtt);
+        let missing = |format: &Format| *format != Format::Txt && (!before.contains(format) || is_other(format));
         if plan.siblings.iter().any(|(format, _)| missing(format)) {
             let mut formats = before.to_vec();
             formats.extend(plan.siblings.iter().map(|(format, _)| *format).filter(|format| !before.contains(format)));
-            let request = Request { formats, ..transcript.request.clone().unwrap_or_else(|| request.clone()) };
+            let subtitles = request.subtitles;
+            let request =
+                Request { formats, subtitles, ..transcript.request.clone().unwrap_or_else(|| request.clone()) };
             let transcript = Transcript { request: Some(request), ..transcript.clone() };
             for (format, at) in plan.siblings.iter().filter(|(format, _)| missing(format)) {
                 self.put(*format, at, &transcript, &Condition::Always).await?;
@@ -228,14 +237,15 @@ enum Reading {
 }
 
 impl Plan {
-    fn new(json: Location, formats: &[Format]) -> Self {
+    fn new(json: Location, formats: &[Format], keeps_unredacted: bool) -> Self {
         let stem = json.key.strip_suffix(".json").unwrap_or(&json.key).to_owned();
         let siblings = ORDER.into_iter().filter(|format| *format == Format::Txt || formats.contains(format));
         let sibling = |format: Format| {
             let extension = format.extension();
             (format != Format::Json).then(|| (format, Location::new(&json.bucket, format!("{stem}.{extension}"))))
         };
-        Self { siblings: siblings.filter_map(sibling).collect(), json }
+        let unredacted = keeps_unredacted.then(|| Location::new(&json.bucket, format!("{stem}.unredacted.json")));
+        Self { siblings: siblings.filter_map(sibling).collect(), unredacted, json }
     }
 
     /// The keys as the event carries them. For a finished job too: they depend on the job alone.
@@ -252,6 +262,7 @@ impl Plan {
             md_key: key(Format::Md),
             ndjson_key: key(Format::Ndjson),
             podcast_key: key(Format::Podcast),
+            unredacted_json_key: self.unredacted.as_ref().map(|at| at.key.clone()),
         }
     }
 }

@@ -47,7 +47,8 @@ where
         .unwrap_or_else(|_| {
             EnvFilter::new(format!("{default_filter},aws_config=warn,aws_smithy_runtime=warn,symphonia=off"))
         });
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // a line that nobody reads is lost; to complain of it, the subscriber would panic
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     if pretty {
         builder.init();
     } else {

@@ -1,4 +1,4 @@
-//! Windows in, text out: the daemon's side of the engine. Jobs share the lanes of all engines round robin.
+//! Windows in, text out: the daemon's side of the engine. Jobs share the lanes of all engines by turns.
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::{Code, Fault};
 use crate::health::{Health, Part};
 use child::EngineCommand;
+use line::Share;
 use scheduler::{Scheduler, SessionId, Task};
 use stats::Stats;
 use supervisor::{EngineSettings, Supervisor};
@@ -21,6 +22,7 @@ use wire::{EngineInfo, WindowOptions, WindowText};
 pub mod child;
 pub mod guard;
 pub mod in_flight;
+pub mod line;
 pub mod link;
 pub mod pace;
 pub mod placement;
@@ -57,10 +59,9 @@ impl Transcriber {
         // what it holds ends with it, here too
         let mut supervisors = JoinSet::new();
         let mut starting = Vec::new();
-        for (settings, own) in engines.into_iter().zip(stats.engines()) {
+        for (number, settings) in engines.into_iter().enumerate() {
             let (ready, is_ready) = watch::channel(Ok(None));
-            let supervisor =
-                Supervisor::new(settings, scheduler.clone(), own.clone(), stats.clone(), health.clone(), ready);
+            let supervisor = Supervisor::new(number, settings, scheduler.clone(), stats.clone(), health.clone(), ready);
             supervisors.spawn(watch_over(supervisor, scheduler.clone(), health.clone(), stop.clone()));
             starting.push(is_ready);
         }
@@ -98,9 +99,14 @@ impl Transcriber {
         self.scheduler.queued()
     }
 
-    /// Opens a job's stream of windows.
+    /// Opens a stream of windows that is nobody's job.
     pub fn session(&self) -> Session {
-        Session::new(self.scheduler.clone())
+        self.session_of(Share::default())
+    }
+
+    /// Opens a job's stream of windows.
+    pub fn session_of(&self, share: Share) -> Session {
+        Session::new(self.scheduler.clone(), share)
     }
 
     /// Kills the engines and waits until they are gone.
@@ -125,12 +131,13 @@ async fn watch_over(supervisor: Supervisor, scheduler: Arc<Scheduler>, health: H
 pub struct Session {
     scheduler: Arc<Scheduler>,
     id: SessionId,
+    share: Share,
     withdrawn: Arc<AtomicBool>,
 }
 
 impl Session {
-    fn new(scheduler: Arc<Scheduler>) -> Self {
-        Self { id: scheduler.fresh_id(), scheduler, withdrawn: Arc::default() }
+    fn new(scheduler: Arc<Scheduler>, share: Share) -> Self {
+        Self { id: scheduler.fresh_id(), scheduler, share, withdrawn: Arc::default() }
     }
 
     /// Queues a window at once; the future is its answer.
@@ -148,7 +155,17 @@ impl Session {
         // a second look that comes to mind while the work is given back would hold it up for windows
         if !self.withdrawn.load(Ordering::Relaxed) {
             let withdrawn = self.withdrawn.clone();
-            self.scheduler.submit(Task { id, session: self.id, options, pcm, strikes: 0, withdrawn, reply });
+            let share = self.share.clone();
+            self.scheduler.submit(Task {
+                id,
+                session: self.id,
+                share,
+                options,
+                pcm,
+                strikes: Vec::new(),
+                withdrawn,
+                reply,
+            });
         }
         async move {
             // dropped by a supervisor when the worker ends, or withdrawn
@@ -200,7 +217,7 @@ mod tests {
     #[test]
     fn a_session_that_was_withdrawn_answers_at_once_and_queues_nothing_more() {
         let scheduler = Scheduler::new();
-        let session = Session::new(scheduler.clone());
+        let session = Session::new(scheduler.clone(), Share::default());
         let window = || session.submit(Arc::default(), WindowOptions::default());
         let before = window();
         assert_eq!(scheduler.queued(), 1);

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
+use crate::job::clip::Clip;
 use crate::job::speakers::SpeakerCount;
+use crate::job::subtitles::Subtitles;
+use crate::job::wording::{FilterMethod, Private, RedactionOutput};
 use crate::job::{Channels, Format, Task, language};
 use crate::publish::{Status, TranscriptMetadata};
 use crate::script::word;
@@ -12,9 +15,10 @@ use crate::script::word;
 pub mod amazon;
 mod html;
 pub mod json;
+mod mark;
 mod markdown;
 mod ndjson;
-mod paragraph;
+pub(crate) mod paragraph;
 mod places;
 mod podcast;
 pub mod subtitles;
@@ -22,16 +26,18 @@ pub mod text;
 pub mod tidy;
 pub mod words;
 
+pub use mark::{Mark, MarkKind};
+pub use paragraph::ParagraphRef;
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
-pub const VERSION: &str = "1.2";
+pub const VERSION: &str = "1.3";
 
 /// The whole transcript, as `transcript.json` holds it. Times are seconds from the start of the audio; segments do not
 /// overlap within a channel, never go backwards and end within the audio.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transcript {
-    /// Version of this document's schema, `1.2`.
+    /// Version of this document's schema, `1.3`.
     pub version: String,
     /// Whose work this is.
     pub job: JobRef,
@@ -44,7 +50,7 @@ pub struct Transcript {
     /// Spoken language, of several that of most speech; `und` when nothing was said. Absent for silence before version 1.2.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub language: Option<Language>,
-    /// The languages of the segments, that of most speech first; absent before version 1.2 and when nothing was said.
+    /// The languages of the segments, that of most speech first; absent before version 1.3 and when nothing was said.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub languages: Vec<LanguageShare>,
     /// Transcribed, or translated to English.
@@ -61,6 +67,15 @@ pub struct Transcript {
     /// Who speaks in them, where that was asked for, by their numbers.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub speakers: Vec<Speaker>,
+    /// The segments by paragraph, for reading; absent when nothing was said, and before version 1.3.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub paragraphs: Vec<ParagraphRef>,
+    /// Passages that were redacted or filtered, in order of start; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub marks: Vec<Mark>,
+    /// How the times of words came about; absent before version 1.3 and when nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timing: Option<Timing>,
     /// What was doubted.
     pub quality: Quality,
     /// What is missing or damaged, when `partial`.
@@ -69,6 +84,19 @@ pub struct Transcript {
     pub timings: Timings,
     /// Who did it.
     pub worker: WorkerRef,
+    /// The same without redaction, where the job wants both: a document of its own.
+    #[serde(skip)]
+    pub unredacted: Option<Box<Transcript>>,
+}
+
+/// How the times of words came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Timing {
+    /// Each was measured in the audio.
+    Measured,
+    /// Some or all were estimated from the words' lengths and the pauses.
+    Placed,
 }
 
 /// One of the languages that were spoken.
@@ -81,7 +109,7 @@ pub struct LanguageShare {
 }
 
 /// What a job asked for, the worker's defaults included. Asked otherwise it is another job.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// Whisper's language code; absent when it was to be detected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -89,7 +117,7 @@ pub struct Request {
     /// Whisper's language codes between which each window was decided; absent when there were none.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub languages: Vec<String>,
-    /// Words to expect.
+    /// Words to expect, redacted as the text is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub prompt: Option<String>,
     /// What became of several channels.
@@ -99,6 +127,27 @@ pub struct Request {
     /// Between how many speakers it was to be told who speaks; absent where it was not.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub speakers: Option<SpeakerCount>,
+    /// Names and terms to expect, redacted as the text is.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub vocabulary: Vec<String>,
+    /// Stands for the lists of words that were replaced or filtered: other lists have another.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub word_lists: Option<String>,
+    /// What became of filtered words; absent when none were filtered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub filter_method: Option<FilterMethod>,
+    /// What was redacted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub redact: Vec<Private>,
+    /// Whether an unredacted JSON was written too; absent when nothing was redacted.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub redaction_output: Option<RedactionOutput>,
+    /// The part that was heard; absent when it was all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub clip: Option<Clip>,
+    /// How subtitles are laid out; absent when as usual.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subtitles: Option<Subtitles>,
     /// The renditions that were written.
     pub formats: Vec<Format>,
 }
@@ -108,11 +157,11 @@ impl Request {
     pub fn covers(&self, other: &Self) -> bool {
         let words = self.word_timestamps || !other.word_timestamps;
         let languages = self.language == other.language && self.languages == other.languages;
-        words
-            && languages
-            && self.prompt == other.prompt
-            && self.channels == other.channels
-            && self.speakers == other.speakers
+        let heard = self.channels == other.channels && self.clip == other.clip && self.speakers == other.speakers;
+        let lists = self.word_lists == other.word_lists && self.filter_method == other.filter_method;
+        let private = self.redact == other.redact && self.redaction_output == other.redaction_output;
+        let prompted = self.prompt == other.prompt && self.vocabulary == other.vocabulary;
+        words && languages && prompted && heard && lists && private
     }
 }
 
@@ -143,7 +192,7 @@ pub struct SourceRef {
 /// What the decoder found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AudioRef {
-    /// Decoded length, seconds.
+    /// Decoded length, seconds; of a clip, where it ends.
     pub duration: f64,
     /// Codec name, such as `mp3`.
     pub codec: String,
@@ -385,6 +434,17 @@ impl Transcript {
             Format::Ndjson => ndjson::render(self),
             Format::Podcast => podcast::render(self),
         }
+    }
+
+    /// How its subtitles are laid out.
+    pub fn subtitles(&self) -> Subtitles {
+        self.request.as_ref().and_then(|request| request.subtitles).unwrap_or_default()
+    }
+
+    /// Seconds of audio that were heard: all, or those of the clip.
+    pub fn heard_secs(&self) -> f64 {
+        let clip = self.request.as_ref().and_then(|request| request.clip);
+        (self.audio.duration - clip.map_or(0.0, |clip| clip.start_secs)).max(0.0)
     }
 
     /// Words in the text: those between spaces, and of scripts without spaces those of the dictionary.

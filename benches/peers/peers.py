@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Us and the engines people use today, side by side: same audio, same weights, same cores, in turn.
 
-  peers.py --manifest M.json [--kinds long,speech] [--model tiny.en] [--rounds 5] [--cores 2] [--only NAME,…]
+  peers.py --manifest M.json [--kinds long,speech] [--model tiny.en] [--rounds 5] [--cores 2] [--only NAME,…] [--before PROGRAM]
 
 Each engine runs in a process of its own, pinned to the cores, all files per round; model loading is not counted, decoding
 the audio is. Prints the median speed (x realtime), its ratio to ours per round, and word error rates with the Whisper
@@ -69,10 +69,10 @@ def run_peer(name, args):
     print(json.dumps({"wall": time.perf_counter() - started, "audio": audio, "texts": texts}))
 
 
-def run_us(args):
+def run_worker(program, models_dir, args):
     with tempfile.TemporaryDirectory() as out:
-        command = [str(ROOT / "target/release/transcription-worker"), "bench", "--json", "--manifest", args.manifest,
-                   "--model", args.model, "--models-dir", args.models_dir, "--output-dir", out, "--language", "en"]
+        command = [str(program), "bench", "--json", "--manifest", args.manifest,
+                   "--model", args.model, "--models-dir", str(models_dir), "--output-dir", out, "--language", "en"]
         if args.kinds:
             command += ["--kinds", args.kinds]
         result = subprocess.run(pinned(command, args), capture_output=True, text=True, check=False)
@@ -87,7 +87,9 @@ def pinned(command, args):
 
 def one_round(name, args):
     if name == "us":
-        return run_us(args)
+        return run_worker(ROOT / "target/release/transcription-worker", args.models_dir, args)
+    if name == "before":  # in a tree of its own, with its own copies of the models
+        return run_worker(args.before, Path(args.before).parents[2] / "models", args)
     command = [sys.executable, __file__, "--child", name] + sys.argv[1:]
     result = subprocess.run(pinned(command, args), capture_output=True, text=True, check=False,
                             env={**os.environ, "OMP_NUM_THREADS": str(args.cores),
@@ -131,11 +133,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--only", default="")
+    parser.add_argument("--before", help="another build of the worker, alone beside this one where nothing else is named")
     parser.add_argument("--child")
     args = parser.parse_args()
     if args.child:
         return run_peer(args.child, args)
-    names = ["us"] + (args.only.split(",") if args.only else PEERS)
+    peers = args.only.split(",") if args.only else [] if args.before else PEERS
+    names = ["us"] + (["before"] if args.before else []) + peers
     results = {name: [] for name in names}
     for number in range(args.rounds):
         for name in names:

@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(bytes).expect("room for it");
     // a minute: a longer one would be time, not coverage
-    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None };
+    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None, clip: None };
     let read = audio::read_windows(file.path(), "input", &options, &mut |window: audio::Window| {
         assert!(window.pcm.iter().all(|sample| sample.is_finite()));
         ControlFlow::Continue(())

@@ -9,12 +9,11 @@ use std::time::Duration;
 use self::child::{Ffmpeg, Request};
 use self::listing::Listing;
 use super::AudioReport;
-use super::codecs::Source;
-use super::codecs::packets::{self, Tally};
 use super::container::Opened;
 use super::container::matroska::Matroska;
 use super::container::matroska::ebml::PipeSource;
-use super::decode::Failure;
+use super::failure::Failure;
+use super::packets::{self, Source, Tally};
 use super::streams::{Sink, Streams};
 use super::tracks;
 use crate::fault::{Code, Fault, Problem};
@@ -75,7 +74,7 @@ fn decode_within(work: Work<'_>, streams: &mut Streams<'_>, problem: Problem) ->
     warnings.extend(choice.warning(heard.tally.is_silent, &listing.tracks));
     let codec = listing.tracks.get(choice.index).map(|track| track.codec.clone());
     let audio = AudioRef {
-        duration: streams.secs(),
+        duration: streams.end_secs(),
         codec: codec.unwrap_or_else(|| "ffmpeg".to_owned()),
         container: listing.container.unwrap_or_else(|| "ffmpeg".to_owned()),
         sample_rate_hz: streams.rate_hz(),
@@ -106,7 +105,7 @@ fn listen(work: Work<'_>, request: &Request, has_clock: bool, streams: &mut Stre
         None => Ok(Tally::default()),
     };
     let hung = ffmpeg.hung();
-    let (status, complaint) = ffmpeg.end(tally.is_ok() && !hung);
+    let (status, complaint) = ffmpeg.end(tally.is_ok() && !hung && !streams.is_over());
     // where it lies meanwhile is nobody's business
     let complaint = complaint.replace(&format!("file:{}", work.path.display()), name);
     if hung {
@@ -115,6 +114,8 @@ fn listen(work: Work<'_>, request: &Request, has_clock: bool, streams: &mut Stre
     let tally = tally?;
     // only its own exit status says something of the file: signals come from people, supervisors and the kernel
     match status.map(|status| (status, status.signal())) {
+        // all that is wanted was read, and it was killed for that
+        _ if streams.is_over() => Ok(Heard { tally, succeeded: true, complaint: String::new() }),
         Ok((status, None)) => Ok(Heard { tally, succeeded: status.success(), complaint }),
         Ok((_, Some(signal))) => Err(ended(name, &format!("was killed by signal {signal}"))),
         Err(error) => Err(ended(name, &format!("cannot be waited for: {error}"))),

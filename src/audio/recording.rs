@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempPath;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AudioOptions, AudioReport, Listener, Window, read_windows, stated_secs};
+use super::{AudioOptions, AudioReport, Listener, Window, likely_secs, read_windows};
 use crate::fault::{Code, Fault};
 use crate::speakers::{Followed, Tracker};
 
@@ -20,8 +20,8 @@ pub type OnStep = Box<dyn Fn() + Send>;
 /// Ends once the whole recording was read, or nobody takes its windows any more.
 pub type Decoding = Pin<Box<dyn Future<Output = Result<Decoded, Fault>> + Send>>;
 
-/// Seconds, where they are stated.
-pub type StatedSecs = Pin<Box<dyn Future<Output = Option<f64>> + Send>>;
+/// Seconds, where they can be told.
+pub type LikelySecs = Pin<Box<dyn Future<Output = Option<f64>> + Send>>;
 
 /// Audio on this machine.
 pub trait Recording: Send {
@@ -41,9 +41,9 @@ pub trait Recording: Send {
     /// Has its speakers followed while it is decoded. What cannot be heard has none.
     fn follow(&mut self, _speakers: Tracker) {}
 
-    /// How long the container says that it is, for telling how much is left; `None` where it does not. `name` is a hint for
-    /// the format.
-    fn stated_secs(&self, _name: &str) -> StatedSecs {
+    /// How long it is by its container, or likely by its size, for telling how much is left; `None` where neither tells. `name`
+    /// is a hint for the format.
+    fn likely_secs(&self, _name: &str) -> LikelySecs {
         Box::pin(ready(None))
     }
 }
@@ -118,11 +118,11 @@ impl Recording for LocalFile {
         self.speakers = Some(speakers);
     }
 
-    fn stated_secs(&self, name: &str) -> StatedSecs {
+    fn likely_secs(&self, name: &str) -> LikelySecs {
         let (path, name) = (self.path.clone(), name.to_owned());
-        let stated = tokio::task::spawn_blocking(move || stated_secs(&path, &name));
-        // a file that the reader panics over states nothing
-        Box::pin(async { stated.await.ok().flatten() })
+        let likely = tokio::task::spawn_blocking(move || likely_secs(&path, &name));
+        // a file that the reader panics over tells nothing
+        Box::pin(async { likely.await.ok().flatten() })
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         wav.extend(u32::try_from(samples.len()).unwrap().to_le_bytes());
         wav.extend(samples);
         std::fs::write(&path, wav).unwrap();
-        let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3600.0, ffmpeg: None };
+        let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3600.0, ffmpeg: None, clip: None };
         let steps = Arc::new(AtomicUsize::new(0));
         let decode = |to| {
             let steps = steps.clone();

@@ -1,6 +1,8 @@
 //! Decoded frames of any rate and channel count on their way to windows: cleaned, mixed or kept apart, resampled,
 //! segmented, emitted.
 
+use std::ops::Range;
+
 use super::mix::{Headroom, Mixer, Offset, Place, finite};
 use super::resample::Resampler;
 use super::speech::{Segmenter, Speech};
@@ -34,6 +36,8 @@ pub struct Streams<'a> {
     windows: u32,
     speech_samples: u64,
     secs: f64,
+    /// Seconds at which lanes begin: 0, or where the clip does.
+    begun_secs: f64,
     rate_hz: u32,
     channels: u16,
 }
@@ -69,6 +73,7 @@ impl<'a> Streams<'a> {
             windows: 0,
             speech_samples: 0,
             secs: 0.0,
+            begun_secs: 0.0,
             rate_hz: 0,
             channels: 0,
         }
@@ -84,9 +89,24 @@ impl<'a> Streams<'a> {
         self.options
     }
 
-    /// Seconds pushed so far.
+    /// Seconds pushed so far, those outside the clip too.
     pub fn secs(&self) -> f64 {
         self.secs
+    }
+
+    /// Where the part that is wanted ends, or the file where that is earlier: seconds.
+    pub fn end_secs(&self) -> f64 {
+        self.wanted(self.secs)
+    }
+
+    /// The part of a file of so many seconds that is decoded: to the clip's end.
+    pub fn wanted(&self, secs: f64) -> f64 {
+        self.options.clip.map_or(secs, |clip| secs.min(clip.end()))
+    }
+
+    /// Whether all that is wanted was pushed.
+    pub fn is_over(&self) -> bool {
+        self.options.clip.is_some_and(|clip| self.secs >= clip.end())
     }
 
     /// Seconds in which speech was found, over all channels.
@@ -154,22 +174,31 @@ impl<'a> Streams<'a> {
             let message = format!("{} has {} channels, more than {MAX_CHANNELS}", self.name, planes.len());
             return Err(Fault::permanent(Code::UnsupportedFormat, message));
         }
-        self.make_lanes(rate_hz, planes.len())?;
+        let begun_secs = self.secs;
         self.secs += frames as f64 / f64::from(rate_hz);
-        self.check_duration(self.secs)?;
+        self.check_duration(self.wanted(self.secs))?;
         if let Sink::Windows(listener) = &mut self.sink
             && listener.step().is_break()
         {
             return Err(Fault::Interrupted);
         }
+        let heard = self.heard(begun_secs, frames, rate_hz);
+        if heard.is_empty() {
+            return Ok(());
+        }
+        if self.lanes.is_empty() {
+            self.begun_secs = begun_secs + heard.start as f64 / f64::from(rate_hz);
+        }
+        self.make_lanes(rate_hz, planes.len())?;
+        let planes: Vec<&[f32]> =
+            planes.iter().map(|plane| plane.as_ref().get(heard.clone()).unwrap_or_default()).collect();
+        let (planes, frames) = (planes.as_slice(), heard.len());
         for index in 0..self.lanes.len() {
             let mut mixed = std::mem::take(&mut self.mixed);
             mixed.clear();
             match (self.options.channels, planes.get(index)) {
                 (Channels::Mix, _) => self.mixer.mix(rate_hz, planes, frames, &mut mixed),
-                (Channels::Separate, Some(plane)) => {
-                    mixed.extend(plane.as_ref().iter().take(frames).copied().map(finite))
-                }
+                (Channels::Separate, Some(plane)) => mixed.extend(plane.iter().copied().map(finite)),
                 // a channel that is no longer there
                 (Channels::Separate, None) => mixed.resize(frames, 0.0),
             }
@@ -177,6 +206,14 @@ impl<'a> Streams<'a> {
             self.mixed = mixed;
         }
         Ok(())
+    }
+
+    /// Which of so many frames, of which the first is played at `begun_secs`, are in the clip.
+    fn heard(&self, begun_secs: f64, frames: usize, rate_hz: u32) -> Range<usize> {
+        let Some(clip) = self.options.clip else { return 0..frames };
+        // a cast saturates: what is negative is 0
+        let frame = |secs: f64| (((secs - begun_secs) * f64::from(rate_hz)).round() as usize).min(frames);
+        frame(clip.start_secs)..frame(clip.end())
     }
 
     /// Ends all streams; the last windows are emitted.
@@ -207,7 +244,8 @@ impl<'a> Streams<'a> {
             }
         }
         let wanted = if self.options.channels == Channels::Mix { 1 } else { channels };
-        let position = self.lanes.first().map_or(0, |lane| lane.position);
+        let begun = (self.begun_secs * f64::from(SAMPLE_RATE_HZ)).round() as u64;
+        let position = self.lanes.first().map_or(begun, |lane| lane.position);
         while self.lanes.len() < wanted {
             self.lanes.push(Lane::new(new()?, position));
         }

@@ -12,7 +12,9 @@ use tracing::{info, warn};
 
 use super::{Binding, FinishedWindow, MAX_BYTES, encode, parse};
 use crate::handler::Control;
+use crate::job::wording::Private;
 use crate::objects::{Condition, Location, Objects};
+use crate::wording::redaction;
 
 /// Windows; an hour of speech, 1 MB.
 const MOST_KEPT: usize = 125;
@@ -24,6 +26,8 @@ pub struct Keeper {
     binding: Binding,
     every: Duration,
     windows: BTreeMap<u32, FinishedWindow>,
+    /// What no window that is kept may hold.
+    withheld: Vec<Private>,
     added: usize,
     unsaved: bool,
     may_exist: bool,
@@ -47,7 +51,12 @@ impl Keeper {
             Vec::new()
         });
         let windows = windows.into_iter().map(|window| (window.index, window)).collect();
-        Self { objects, at, binding, every, windows, added: 0, unsaved: false, may_exist }
+        Self { objects, at, binding, every, windows, withheld: Vec::new(), added: 0, unsaved: false, may_exist }
+    }
+
+    /// Keeps no window whose text holds what is private, or may hold a part of it: the next worker hears it again.
+    pub fn withholding(self, withheld: Vec<Private>) -> Self {
+        Self { withheld, ..self }
     }
 
     /// The windows that are saved, by index.
@@ -79,9 +88,13 @@ impl Keeper {
     }
 
     fn add(&mut self, window: FinishedWindow) {
-        self.windows.insert(window.index, window);
         self.added += 1;
-        self.unsaved = true;
+        let is_black = |text: &str| redaction::blacken(text, &self.withheld) == text;
+        let is_clean = redaction::is_clean(&window.text.text(), &self.withheld);
+        if is_clean && window.dropped.iter().all(|dropped| is_black(&dropped.text)) {
+            self.windows.insert(window.index, window);
+            self.unsaved = true;
+        }
     }
 
     /// Writes the checkpoint unless it is up to date or the lease is lost.

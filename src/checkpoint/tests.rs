@@ -14,6 +14,8 @@ use super::*;
 use crate::audio::{Found, Span};
 use crate::fault::{Code, Fault};
 use crate::handler::Control;
+use crate::job::clip::Clip;
+use crate::job::wording::Private;
 use crate::objects::memory::MemoryObjects;
 use crate::transcript::DropReason;
 
@@ -24,6 +26,7 @@ fn binding() -> Binding {
         model: "abc".to_owned(),
         options: WindowOptions::default(),
         channels: Channels::Mix,
+        clip: None,
         windowing: WINDOWING,
         listening: LISTENING,
     }
@@ -36,8 +39,8 @@ fn finished(index: u32) -> FinishedWindow {
         no_speech_prob: 1.0 / 3.0,
         avg_logprob: -0.123_456_79,
         pieces: vec![
-            Piece { text: " Zürich,".to_owned(), p: 0.7 },
-            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE },
+            Piece { text: " Zürich,".to_owned(), p: 0.7, said: Some((120, 480)) },
+            Piece { text: " \"ja\"".to_owned(), p: f32::MIN_POSITIVE, said: None },
         ],
         busy_ms: 1234,
     };
@@ -91,6 +94,7 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
         ("model", Binding { model: "def".to_owned(), ..binding() }),
         ("choice of options", Binding { options: prompted, ..binding() }),
         ("choice of options", Binding { channels: Channels::Separate, ..binding() }),
+        ("choice of options", Binding { clip: Clip::new(Some(1.0), None).unwrap(), ..binding() }),
         ("version of the worker", Binding { windowing: WINDOWING + 1, ..binding() }),
         ("version of the worker", Binding { listening: LISTENING + 1, ..binding() }),
     ];
@@ -228,4 +232,30 @@ async fn a_damaged_checkpoint_is_ignored_and_removed_in_the_end() {
         keeper.remove(&Control::default()).await;
         assert!(objects.now(&at()).is_none(), "{garbage}");
     }
+}
+
+#[tokio::test]
+async fn a_window_that_holds_what_is_private_or_the_end_of_it_is_not_kept() {
+    let objects = Arc::new(MemoryObjects::default());
+    let said = |index: u32, text: &str| {
+        let pieces =
+            text.split_inclusive(' ').map(|piece| Piece { text: piece.to_owned(), p: 0.9, said: None }).collect();
+        FinishedWindow { text: WindowText { pieces, ..finished(index).text }, ..finished(index) }
+    };
+    let misheard = Dropped { text: "so 4111 1111 1111 so".to_owned(), ..finished(3).dropped.remove(0) };
+    let mut keeper = open(&objects).await.withholding(Private::ALL.to_vec());
+    let (finished, windows) = unbounded_channel();
+    for window in [
+        said(0, "Nothing of it is private here."),
+        said(1, "It is 4111 1111 1111 1111 as I said."),
+        said(2, "And another one is 4012 8888"),
+        FinishedWindow { dropped: vec![misheard], ..said(3, "All is well with it.") },
+    ] {
+        finished.send(window).unwrap();
+    }
+    drop(finished);
+    keeper.attend(windows, &Control::default()).await;
+    keeper.save(&Control::default()).await;
+    let again = open(&objects).await;
+    assert_eq!(again.known().into_keys().collect::<Vec<_>>(), [0]);
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::complain;
+use super::wording::WordingArgs;
 use crate::app::places;
 use crate::exit;
 use crate::fault::Fault;
@@ -81,6 +82,16 @@ pub struct SubmitArgs {
     /// Tell who speaks: `on`, how many there are, or between how many
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "on", value_name = "on|off|N|MIN-MAX")]
     speakers: Option<SpeakersSetting>,
+    /// Hear only what comes after so many seconds
+    #[arg(long, value_name = "SECS")]
+    start_secs: Option<f64>,
+
+    /// Hear only what comes before so many seconds
+    #[arg(long, value_name = "SECS")]
+    end_secs: Option<f64>,
+
+    #[command(flatten)]
+    wording: WordingArgs,
 }
 
 impl SubmitArgs {
@@ -105,6 +116,9 @@ impl SubmitArgs {
         put("channels", self.channels.map(|v| json!(v)));
         let speakers = |SpeakersSetting(count)| count.map_or(Speakers::Wanted(false), Speakers::from);
         put("speakers", self.speakers.map(|v| json!(speakers(v))));
+        put("start_secs", self.start_secs.map(|v| json!(v)));
+        put("end_secs", self.end_secs.map(|v| json!(v)));
+        body.extend(self.wording.fields());
         Value::Object(body)
     }
 }

@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
 use super::complain;
+use super::subtitles::SubtitleArgs;
+use super::wording::WordingArgs;
 use crate::app;
 use crate::audio;
 use crate::audio::recording::{LocalFile, Recording};
@@ -17,6 +19,7 @@ use crate::fault::Fault;
 use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Format;
+use crate::job::clip::Clip;
 use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
@@ -51,6 +54,20 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 
+    /// Hear only what comes after so many seconds; times stay the file's own
+    #[arg(long, value_name = "SECS")]
+    start_secs: Option<f64>,
+
+    /// Hear only what comes before so many seconds
+    #[arg(long, value_name = "SECS")]
+    end_secs: Option<f64>,
+
+    #[command(flatten)]
+    wording: WordingArgs,
+
+    #[command(flatten)]
+    subtitles: SubtitleArgs,
+
     #[command(flatten)]
     engine: EngineConfig,
 }
@@ -58,7 +75,10 @@ pub struct TranscribeArgs {
 /// Runs the command: 0 only if every file succeeded.
 pub async fn main(args: TranscribeArgs) -> u8 {
     let prepared = async {
-        let defaults = app::defaults(&args.engine)?;
+        let mut defaults = app::defaults(&args.engine)?;
+        defaults.audio.clip = Clip::new(args.start_secs, args.end_secs)?;
+        defaults.wording = args.wording.wording()?;
+        defaults.subtitles = args.subtitles.subtitles()?;
         let model = app::resolve_model(&args.engine)?;
         let voices = app::voices(&args.engine)?;
         if let Some(dir) = &args.output_dir {
@@ -127,10 +147,11 @@ async fn transcribe_file(
         recording: Box::new(recording),
         name: name.clone(),
         audio: defaults.audio.clone(),
-        options: defaults.window.clone(),
+        options: defaults.window_options(),
+        share: Default::default(),
         on_progress: Some(Box::new({
             let progress = progress.clone();
-            let whole_secs = if progress.is_hidden() { None } else { audio::stated_secs(path, &name) };
+            let whole_secs = if progress.is_hidden() { None } else { audio::likely_secs(path, &name) };
             move |done_secs| show(&progress, done_secs, whole_secs, started.elapsed())
         })),
         on_step: Box::new(|| ()),
@@ -158,6 +179,11 @@ fn output(transcript: &Transcript, name: &str, outputs: Option<&Outputs>) -> Res
     };
     for (format, path) in outputs {
         std::fs::write(path, rendered(*format)?).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+        if let (Format::Json, Some(unredacted)) = (format, &transcript.unredacted) {
+            let path = path.with_extension("unredacted.json");
+            let json = unredacted.render(Format::Json).map_err(|e| format!("failed to render {name}: {e}"))?;
+            std::fs::write(&path, json).map_err(|e| format!("failed to write {}: {e}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::encoder::{self, Attention};
 use super::model::Model;
 use super::native::backend::Backend;
 use super::native::graph::{Graph, Workspace};
+use super::rules::MAX_TOKENS;
 use super::spectrogram::Spectrogram;
 use super::vocabulary::Token;
 
@@ -46,6 +47,9 @@ pub struct Forward {
 /// come out the same whoever it is decoded beside.
 const LEAST_ROWS: usize = 2;
 
+/// Tokens of a window that are read again to find when they were said: its longest text, and what it begins with.
+const MAX_READ_AGAIN: usize = MAX_TOKENS + 4;
+
 impl Forward {
     /// A stream on `backend` for so many windows at a time.
     ///
@@ -73,6 +77,11 @@ impl Forward {
         let graph = Graph::new(shape.steps(weights))?;
         let (_, x) = decoder::decode(&graph, weights, cache, &shape);
         graph.output(decoder::logits(&graph, weights, x, model.vocabulary.size));
+        self.decoding.place(&graph)?;
+        let heads = alignment::heads(&weights.hparams);
+        let shape = Shape { rows: 1, tokens: MAX_READ_AGAIN, ..shape };
+        let graph = Graph::new(shape.steps(weights) + 6 * heads.len())?;
+        decoder::align(&graph, weights, cache, &shape, &heads, positions);
         self.decoding.place(&graph)?;
         Ok(())
     }

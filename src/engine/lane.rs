@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::alignment;
 use super::beam::Beam;
 use super::context;
 use super::decoder::Place;
@@ -16,6 +17,10 @@ use crate::transcribe::wire::{Request, WindowText};
 
 /// A second: below a few tenths the model hears nothing.
 const MIN_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
+
+/// A position of the encoder.
+const POSITION_MS: usize = 20;
+const POSITION_SAMPLES: usize = SAMPLE_RATE_HZ as usize * POSITION_MS / 1_000;
 
 /// A stream and the windows that are decoded on it.
 pub struct Lane {
@@ -34,6 +39,8 @@ struct Seat {
     /// More than one text of it is followed.
     width: usize,
     beam: Option<Beam>,
+    /// Of the encoder, those of the window's own samples.
+    positions: usize,
     since: Instant,
 }
 
@@ -104,7 +111,14 @@ impl Lane {
         let asked = if request.options.careful { 1 } else { usize::from(request.options.beam_size) };
         let width = asked.clamp(1, self.width);
         if let Some(seat) = self.seats.get_mut(seat) {
-            *seat = Some(Seat { id: request.id, row, width, beam: None, since });
+            *seat = Some(Seat {
+                id: request.id,
+                row,
+                width,
+                beam: None,
+                positions: samples.len().div_ceil(POSITION_SAMPLES).clamp(1, positions),
+                since,
+            });
         }
         Ok(())
     }
@@ -149,7 +163,8 @@ impl Lane {
                 Ok(_) => Ok(()),
                 Err(reason) => Err(reason),
             };
-            if let Some(seat) = seat.take() {
+            if let Some(mut seat) = seat.take() {
+                let answer = answer.and_then(|()| seat.align(&mut self.forward));
                 answers.push((seat.id, answer.map(|()| seat.told(vocabulary))));
             }
         }
@@ -196,6 +211,23 @@ impl Seat {
             forward.copy(&copies, self.row.place.position, false)?;
         }
         self.row.write(beam.best());
+        Ok(())
+    }
+
+    /// Finds when each token was said.
+    fn align(&mut self, forward: &mut Forward) -> Result<(), String> {
+        let model = forward.model().clone();
+        let (tokens, begin) = self.row.whole(&model.vocabulary);
+        if tokens.len() == begin {
+            return Ok(());
+        }
+        let attended = forward.align(self.row.place, &tokens, self.positions)?;
+        // what follows a token begins where the token's own row is entered
+        let begins = alignment::begins(&attended, begin - 1);
+        let lag = alignment::lag_ms(&model.weights.hparams);
+        let ms =
+            |position: usize| u32::try_from(position * POSITION_MS).unwrap_or(u32::MAX).saturating_add_signed(-lag);
+        self.row.was_said(begins.into_iter().map(ms).collect());
         Ok(())
     }
 

@@ -55,15 +55,16 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
             let (work, responses, rows) = (&work, &responses, &rows);
             scope.spawn(move || Desk { work, rows, index }.serve(lane, |answer| reply(responses, answer)));
         }
-        let status = match pump(&mut requests, &feed) {
+        // a panic here would wait for lanes that nobody feeds any more, as long as the machine runs
+        let status = guarded(|| match pump(&mut requests, &feed) {
             // the daemon has gone or wants us gone: an answer in the making has no reader
             Ok(()) => 0,
             Err(error) => {
                 tracing::error!("the engine ends: {error}");
                 1
             }
-        };
-        native::exit(status)
+        });
+        native::exit(status.unwrap_or(1))
     })
 }
 

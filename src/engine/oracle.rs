@@ -32,7 +32,7 @@ fn forward(path: &Path, kinds: &str, slots: usize) -> Forward {
 
 fn windows(clip: &str) -> Vec<Vec<f32>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio").join(clip);
-    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3_600.0, ffmpeg: None };
+    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut windows = Vec::new();
     read_windows(&path, clip, &options, &mut |window: Window| {
         windows.push(window.pcm);

@@ -42,6 +42,7 @@ pub struct Row {
     random: Option<Rng>,
     no_speech_prob: f32,
     chosen: Vec<Choice>,
+    begins: Vec<u32>,
 }
 
 /// What the logits after the last token that is fed tell.
@@ -87,6 +88,7 @@ impl Row {
             random: seed.map(Rng::with_seed),
             no_speech_prob: 0.0,
             chosen: Vec::new(),
+            begins: Vec::new(),
         };
         if row.stage == Stage::Starting {
             row.start(vocabulary);
@@ -166,6 +168,20 @@ impl Row {
         Ok(self.chosen.len() == MAX_TOKENS)
     }
 
+    /// The text with the tokens that it begins with, as it is read again to find when it was said, and how many those are.
+    pub fn whole(&self, vocabulary: &Vocabulary) -> (Vec<Token>, usize) {
+        let mut tokens = vec![vocabulary.start];
+        tokens.extend(self.task_tokens(vocabulary));
+        let begin = tokens.len();
+        tokens.extend(self.chosen.iter().map(|choice| choice.token));
+        (tokens, begin)
+    }
+
+    /// When each token of the text was said, and when the last ended: milliseconds.
+    pub fn was_said(&mut self, begins: Vec<u32>) {
+        self.begins = begins;
+    }
+
     /// What was heard.
     pub fn text(&self, vocabulary: &Vocabulary) -> WindowText {
         let language = LANGUAGES.get(self.language).map_or("en", |(code, _)| *code).to_owned();
@@ -173,7 +189,7 @@ impl Row {
             language,
             language_probability: self.language_probability,
             no_speech_prob: self.no_speech_prob,
-            ..pieces::text(&self.chosen, vocabulary)
+            ..pieces::text(&self.chosen, &self.begins, vocabulary)
         }
     }
 

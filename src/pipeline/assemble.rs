@@ -8,15 +8,17 @@ use super::Defaults;
 use super::listen::Heard;
 use crate::audio::AudioReport;
 use crate::fault::Code;
+use crate::job::wording::{FEW_TERMS, Wording};
 use crate::job::{Task, language};
 use crate::model::Model;
 use crate::publish::Status;
 use crate::speakers::labels;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
-    JobRef, Language, LanguageShare, ModelRef, Request, SourceRef, Timings, Transcript, VERSION, Warning, WorkerRef,
-    round_ms, text, tidy,
+    Dropped, JobRef, Language, LanguageShare, Mark, ModelRef, Quality, Request, Segment, SourceRef, Timings,
+    Transcript, VERSION, Warning, WorkerRef, paragraph, round_ms, text, tidy,
 };
+use crate::wording;
 
 /// Less sound than this is silence, 0.5 s.
 const AUDIBLE_SECS: f64 = 0.5;
@@ -32,6 +34,8 @@ pub struct About {
     pub task: Task,
     /// What was asked for.
     pub request: Request,
+    /// What is wanted of single words.
+    pub wording: Wording,
     /// The weights.
     pub model: ModelRef,
     /// Who did it.
@@ -50,6 +54,7 @@ impl About {
             source: SourceRef { bucket: String::new(), key: name.to_owned(), etag: String::new(), size_bytes },
             task: defaults.window.task,
             request: defaults.request(&[]),
+            wording: defaults.wording.clone(),
             model: model_ref(model),
             worker: WorkerRef { version: env!("CARGO_PKG_VERSION").to_owned(), instance: String::new() },
             fetch: Duration::ZERO,
@@ -60,7 +65,7 @@ impl About {
 
 /// The transcript, complete.
 pub fn transcript(heard: Heard, about: About) -> Transcript {
-    let About { job, source, task, request, model, worker, fetch, begun } = about;
+    let About { job, source, task, request, wording, model, worker, fetch, begun } = about;
     let Heard { mut segments, mut quality, report, speakers, .. } = heard;
     let AudioReport { mut audio, mut warnings, sounds } = report;
     audio.duration = round_ms(audio.duration);
@@ -76,10 +81,12 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
     };
     tidy(&mut segments, audio.duration);
     tidy_dropped(&mut quality.dropped, audio.duration);
+    let mut marks = wording::replace_and_filter(&mut segments, &wording);
+    let as_heard = wording.keeps_unredacted().then(|| (segments.clone(), quality.dropped.clone(), marks.clone()));
+    marks.extend(wording::redact(&mut segments, &mut quality.dropped, &wording));
+    marks.sort_by(|a, b| a.start.total_cmp(&b.start));
     if !request.word_timestamps {
-        for segment in &mut segments {
-            segment.unwritten_words = std::mem::take(&mut segment.words);
-        }
+        hide_words(&mut segments);
     }
     let secs = |time: Duration| round_ms(time.as_secs_f64());
     let status = if warnings.is_empty() { Status::Completed } else { Status::Partial };
@@ -90,7 +97,13 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         let message = format!("no speech was understood in {:.1} s of sound", sounds.audible_secs);
         warnings.push(Warning { code: Code::NoSpeechFound, message });
     }
-    Transcript {
+    if wording.vocabulary.len() > FEW_TERMS {
+        let terms = wording.vocabulary.len();
+        let message =
+            format!("of {terms} terms of the vocabulary few are heard: about ten, at most {FEW_TERMS}, are best");
+        warnings.push(Warning { code: Code::LongVocabulary, message });
+    }
+    let transcript = Transcript {
         version: VERSION.to_owned(),
         job,
         status,
@@ -102,8 +115,11 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         request: Some(request),
         model,
         text: text::join(&segments),
+        paragraphs: paragraph::listed(&segments),
+        timing: heard.timing.filter(|_| !segments.is_empty()),
         segments,
         speakers,
+        marks,
         quality,
         warnings,
         timings: Timings {
@@ -113,6 +129,31 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
             total: secs(begun.elapsed()),
         },
         worker,
+        unredacted: None,
+    };
+    let unredacted = as_heard.map(|(segments, dropped, marks)| as_it_was_heard(&transcript, segments, dropped, marks));
+    Transcript { unredacted: unredacted.map(Box::new), ..transcript }
+}
+
+/// The transcript with what was taken out of it.
+fn as_it_was_heard(
+    redacted: &Transcript,
+    mut segments: Vec<Segment>,
+    dropped: Vec<Dropped>,
+    marks: Vec<Mark>,
+) -> Transcript {
+    if redacted.request.as_ref().is_none_or(|request| !request.word_timestamps) {
+        hide_words(&mut segments);
+    }
+    let quality = Quality { dropped, ..redacted.quality.clone() };
+    let (text, paragraphs) = (text::join(&segments), paragraph::listed(&segments));
+    Transcript { text, paragraphs, segments, quality, marks, ..redacted.clone() }
+}
+
+/// Keeps the words for the renditions and out of the document.
+fn hide_words(segments: &mut [Segment]) {
+    for segment in segments {
+        segment.unwritten_words = std::mem::take(&mut segment.words);
     }
 }
 

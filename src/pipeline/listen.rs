@@ -19,14 +19,16 @@ use crate::fault::Fault;
 use crate::handler::Control;
 use crate::speakers::Followed;
 use crate::transcribe::Transcriber;
+use crate::transcribe::line::Share;
 use crate::transcribe::pace::Pace;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowOptions;
-use crate::transcript::{Language, Quality, Segment};
+use crate::transcript::{Language, Quality, Segment, Timing};
 use answer::Answer;
 use language::Languages;
 
 mod answer;
+mod guess;
 mod language;
 mod parts;
 #[cfg(test)]
@@ -45,6 +47,8 @@ pub struct Listening {
     pub audio: AudioOptions,
     /// How to transcribe each window. Without language and languages one is decided for each channel.
     pub options: WindowOptions,
+    /// How its turns are counted beside others.
+    pub share: Share,
     /// Told how many seconds of the file are done.
     pub on_progress: Option<Box<dyn Fn(f64) + Send + Sync>>,
     /// Told that decoding came a step further.
@@ -60,6 +64,8 @@ pub struct Heard {
     pub report: AudioReport,
     /// In order of windows, words included.
     pub segments: Vec<Segment>,
+    /// How their words' times came about; `None` when there was no speech.
+    pub timing: Option<Timing>,
     /// `None` when there was no speech.
     pub language: Option<Language>,
     /// What the guards did.
@@ -105,12 +111,12 @@ pub async fn listen(work: Listening, engine: &Transcriber, control: &Control) ->
 }
 
 async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &CancellationToken) -> Result<Heard, Fault> {
-    let Listening { recording, name, audio, options, on_progress, on_step, mut resume } = work;
+    let Listening { recording, name, audio, options, share, on_progress, on_step, mut resume } = work;
     let (sender, mut windows) = mpsc::channel(DECODED_AHEAD);
     let decoding = recording.decode(name.clone(), audio, sender, on_step);
     tokio::pin!(decoding);
     let mut decoded = None;
-    let session = Arc::new(engine.session());
+    let session = Arc::new(engine.session_of(share));
     // windows listened to; heard again if that was in another language; heard again if text was lost: all in order
     let (mut answers, mut spoken, mut settled) = (FuturesOrdered::new(), FuturesOrdered::new(), FuturesOrdered::new());
     let mut languages = Languages::new(&options, engine.is_multilingual());
@@ -255,7 +261,12 @@ impl Heard {
             self.resumed.secs += answer.secs;
         }
         self.quality.dropped.extend_from_slice(&answer.dropped);
-        self.segments.extend(placement::place(&answer.window, &answer.text));
+        let segments = placement::place(&answer.window, &answer.text);
+        if !segments.is_empty() {
+            let is_measured = self.timing != Some(Timing::Placed) && placement::is_measured(&answer.text);
+            self.timing = Some(if is_measured { Timing::Measured } else { Timing::Placed });
+        }
+        self.segments.extend(segments);
     }
 }
 

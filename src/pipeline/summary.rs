@@ -12,7 +12,7 @@ pub fn tell(pipeline: &Pipeline, transcript: &Transcript, resumed: Resumed, deli
     pipeline.metrics.job_done(&JobDone {
         job_id: transcript.job.job_id.clone(),
         status: transcript.status,
-        audio_secs: transcript.audio.duration,
+        audio_secs: transcript.heard_secs(),
         speech_secs: transcript.audio.speech_duration,
         // two clocks may differ
         queue_wait_secs: age_secs.map(|age_secs| (age_secs - total_secs).max(0.0)),

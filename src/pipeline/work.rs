@@ -25,6 +25,7 @@ use crate::job::Job;
 use crate::objects::{Condition, Location, ObjectInfo};
 use crate::publish::{Event, TranscriptLocation, TranscriptionCompleted};
 use crate::store::{Plan, Standing, Wanted};
+use crate::transcribe::line::Share;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Transcript};
 
 /// Between two looks for an object that is not there yet.
@@ -247,8 +248,9 @@ impl<'a> Work<'a> {
     async fn keeper(&self, etag: &str) -> Option<Keeper> {
         let Pipeline { objects, model, checkpoint_every, .. } = self.pipeline;
         let at = checkpoint::location(&self.plan.json, &self.job.id);
-        let binding = Binding::new(self.job, etag, model, &self.asked.window, self.asked.audio.channels);
-        Some(Keeper::open(Arc::clone(objects), at, binding, (*checkpoint_every)?).await)
+        let binding = Binding::new(self.job, etag, model, &self.asked.bound(), &self.asked.audio);
+        let keeper = Keeper::open(Arc::clone(objects), at, binding, (*checkpoint_every)?).await;
+        Some(keeper.withholding(self.asked.wording.redact.clone()))
     }
 
     /// Listens, with the checkpoint kept up to date meanwhile and settled when that ends badly.
@@ -259,7 +261,8 @@ impl<'a> Work<'a> {
         seat: &Arc<Seat>,
     ) -> Result<(Heard, Option<Keeper>), Fault> {
         let name = self.job.source.to_string();
-        seat.lasts(recording.stated_secs(&name).await);
+        let end_secs = self.asked.audio.clip.map_or(f64::INFINITY, |clip| clip.end());
+        seat.lasts(recording.likely_secs(&name).await.map(|secs| secs.min(end_secs)));
         if let Some(count) = self.asked.request.speakers {
             recording.follow(self.pipeline.voices.tracker(count, self.asked.audio.channels));
         }
@@ -270,6 +273,7 @@ impl<'a> Work<'a> {
             name,
             audio: self.asked.audio.clone(),
             options: self.asked.window.clone(),
+            share: self.share(),
             on_progress: Some(self.on_progress(seat, reached)),
             on_step: Box::new(move || decoding.step()),
             resume: None,
@@ -315,6 +319,7 @@ impl<'a> Work<'a> {
                 source: SourceRef { bucket, key, etag: info.etag, size_bytes: info.size_bytes },
                 task: self.asked.task(),
                 request: self.asked.request.clone(),
+                wording: self.asked.wording.clone(),
                 model: self.model.clone(),
                 worker: self.pipeline.worker.clone(),
                 fetch,
@@ -368,6 +373,12 @@ impl<'a> Work<'a> {
             stage: Stage::default(),
             reached: Reached::default(),
         }))
+    }
+
+    /// How its turns at the engine are counted.
+    fn share(&self) -> Share {
+        let tenant = self.delivery.tenant.as_deref().map(Into::into);
+        Share { tenant, weight: self.job.options.priority.unwrap_or(1) }
     }
 
     /// Passes on how far it is.

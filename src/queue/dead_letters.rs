@@ -177,6 +177,6 @@ impl DeadLetters {
 fn letter(mut received: aws_sdk_sqs::types::Message) -> Option<DeadLetter> {
     let attributes = received.message_attributes.take().unwrap_or_default().into_iter();
     let attributes = attributes.filter_map(|(name, value)| Some((name, value.string_value?))).collect();
-    let Message { id, body, receipt, receive_count, sent_at_ms, group, trace: _ } = sqs::delivery(received)?;
+    let Message { id, body, receipt, receive_count, sent_at_ms, group, .. } = sqs::delivery(received)?;
     Some(DeadLetter { id, body, receive_count, sent_at_ms, group, attributes, receipt })
 }

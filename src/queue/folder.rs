@@ -181,6 +181,7 @@ impl FolderQueue {
             receipt,
             receive_count,
             sent_at_ms,
+            tenant: None,
             group: None,
             trace: None,
         }))

@@ -293,6 +293,7 @@ pub(super) fn delivery(message: aws_sdk_sqs::types::Message) -> Option<Message> 
         body: message.body.unwrap_or_default(),
         receive_count,
         sent_at_ms,
+        tenant: group.clone(),
         group,
         trace,
     })

@@ -66,6 +66,7 @@ impl Bench {
             body: self.message.body.clone(),
             receive_count: self.message.receive_count,
             sent_at_ms: 0,
+            tenant: None,
             max_receive_count: Some(LAST),
             trace: None,
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::job::clip::Clip;
 use crate::job::{Channels, Echo, JobOptions};
 use crate::objects::memory::{MemoryObjects, Verb};
 use crate::transcript::samples;
@@ -131,6 +132,7 @@ async fn another_job_model_or_choice_of_options_is_not_done_and_written_only_ove
         Request { language: Some("de".to_owned()), ..request() },
         Request { prompt: Some("Acme".to_owned()), ..request() },
         Request { channels: Channels::Separate, ..request() },
+        Request { clip: Clip::new(None, Some(5.0)).unwrap(), ..request() },
     ] {
         assert_eq!(look(&objects, &job(), &model(), &other).await, open, "{other:?}");
     }

@@ -252,7 +252,7 @@ fn without(text: &WindowText, parts: &[Range<usize>]) -> WindowText {
         let start = at;
         at += piece.text.len();
         let stays = |(i, _): &(usize, char)| !parts.iter().any(|part| part.contains(&(start + i)));
-        Piece { text: piece.text.char_indices().filter(stays).map(|(_, c)| c).collect(), p: piece.p }
+        Piece { text: piece.text.char_indices().filter(stays).map(|(_, c)| c).collect(), ..piece.clone() }
     };
     let pieces = text.pieces.iter().map(&mut left).filter(|piece| !piece.text.is_empty()).collect();
     WindowText { pieces, ..text.clone() }

@@ -26,7 +26,7 @@ impl InFlight {
 
     /// Whether there is a lane for another window: a suspect is left alone.
     pub fn has_room(&self, lanes: usize) -> bool {
-        let suspect = self.windows.values().any(|(task, _)| task.strikes > 0);
+        let suspect = self.windows.values().any(|(task, _)| !task.strikes.is_empty());
         !suspect && self.windows.len() < lanes
     }
 

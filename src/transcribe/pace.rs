@@ -75,7 +75,7 @@ mod tests {
     }
 
     fn text(sample: &str) -> WindowText {
-        WindowText { pieces: vec![Piece { text: sample.to_owned(), p: 0.9 }], ..WindowText::default() }
+        WindowText { pieces: vec![Piece { text: sample.to_owned(), p: 0.9, said: None }], ..WindowText::default() }
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! Where in time a window's words lie. The engine gives text without times (see `engine::whisper`); the window's speech
-//! spans say where voice is. Words are laid over the spans in proportion to their length, so that the runs of words
-//! between pauses fit the spans' lengths best and sentences end at pauses: a dynamic programme over pauses and words.
+//! Where in time a window's words lie: where the engine measured them, within the voice that the window's spans know of, or
+//! laid over that voice by their length.
 
 use std::ops::Range;
 
@@ -10,17 +9,15 @@ use crate::transcript::{Segment, Word};
 
 use super::wire::{Piece, WindowText};
 
+mod layout;
+mod measured;
+
 /// Pauses shorter than this are stops inside words: they divide nothing.
 const MIN_PAUSE_SECS: f64 = 0.18;
 /// A sentence does not go on over a pause of this length.
 const SEGMENT_PAUSE_SECS: f64 = 1.2;
 /// A segment without a sentence's end is cut at the next comma or pause after this.
 const LONG_SEGMENT_SECS: f64 = 12.0;
-/// Cost of a pause inside a sentence, where no punctuation calls for one, per second of pause.
-const UNPUNCTUATED_PAUSE_COST: f64 = 2.5;
-/// Cost of a sentence's end without a pause.
-const UNPAUSED_STOP_COST: f64 = 0.6;
-
 /// A run of voice in source time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Run {
@@ -45,6 +42,8 @@ struct Token {
     pieces: f64,
     weight: f64,
     ends_sentence: bool,
+    /// When it was said, in milliseconds of the window, where that was measured.
+    said: Option<(u32, u32)>,
 }
 
 /// The window's text as segments with times in the source, words included.
@@ -54,18 +53,23 @@ pub fn place(window: &Window, text: &WindowText) -> Vec<Segment> {
     if tokens.is_empty() || runs.is_empty() {
         return Vec::new();
     }
-    let words = lay_out(&tokens, &runs);
+    let words = times_of(window, &tokens, &runs);
     let mut segments = segments_of(&tokens, words, window.channel, f64::from(text.no_speech_prob));
     let language = Some(&text.language).filter(|code| !code.is_empty());
     segments.iter_mut().for_each(|segment| segment.language = language.cloned());
     segments
 }
 
+/// Whether the engine measured when each of the text's words was said.
+pub fn is_measured(text: &WindowText) -> bool {
+    text.pieces.iter().all(|piece| piece.said.is_some() || !piece.text.chars().any(char::is_alphanumeric))
+}
+
 /// When a part of the window's text, in bytes, was said: start and end in source seconds.
 pub fn time_of(window: &Window, text: &WindowText, part: &Range<usize>) -> (f64, f64) {
     let (tokens, runs) = (words_of(text), runs_of(&window.spans));
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return (0.0, 0.0) };
-    let said = lay_out(&tokens, &runs).into_iter().zip(&tokens);
+    let said = times_of(window, &tokens, &runs).into_iter().zip(&tokens);
     let mut inside = said.filter(|(_, token)| token.end > part.start && token.end - token.text.len() < part.end);
     let (start, end) = inside.next().map_or((first.start, last.end), |(times, _)| times);
     (start, inside.next_back().map_or(end, |((_, end), _)| end))
@@ -105,6 +109,7 @@ fn words_of(text: &WindowText) -> Vec<Token> {
             pieces: 0.0,
             weight,
             ends_sentence: false,
+            said: None,
         });
     }
     let texts: Vec<&str> = tokens.iter().map(|token| token.text.trim()).collect();
@@ -126,6 +131,13 @@ fn share_out(pieces: &[Piece], tokens: &mut [Token]) {
             token.p_sum += share * f64::from(piece.p);
             token.log_sum += share * f64::from(piece.p.max(1e-6)).ln();
             token.pieces += share;
+            // a sign is not said: what stands for it is the pause after the word
+            if let Some((begin, end)) =
+                piece.said.filter(|_| shared > 0 && piece.text.chars().any(char::is_alphanumeric))
+            {
+                let before = token.said.unwrap_or((begin, end));
+                token.said = Some((before.0.min(begin), before.1.max(end)));
+            }
             if token.end >= end {
                 break;
             }
@@ -139,82 +151,9 @@ pub fn letters(pieces: &[Piece]) -> u32 {
     word::letters(&pieces.iter().map(|piece| piece.text.as_str()).collect::<String>()) as u32
 }
 
-/// Start and end of each token, in source seconds.
-fn lay_out(tokens: &[Token], runs: &[Run]) -> Vec<(f64, f64)> {
-    let bounds = divide(tokens, runs);
-    let mut times = Vec::with_capacity(tokens.len());
-    for (run, pair) in runs.iter().zip(bounds.windows(2)) {
-        let group = tokens.get(pair[0]..pair[1]).unwrap_or_default();
-        let total: f64 = group.iter().map(|token| token.weight).sum();
-        let mut at = run.start;
-        for token in group {
-            let next = at + run.secs() * token.weight / total.max(1.0);
-            times.push((at, next.min(run.end)));
-            at = next;
-        }
-    }
-    times
-}
-
-/// Which words each run holds: `bounds[k]..bounds[k + 1]` are those of run k.
-fn divide(tokens: &[Token], runs: &[Run]) -> Vec<usize> {
-    let words = tokens.len();
-    let mut said = vec![0.0; words + 1];
-    for (i, token) in tokens.iter().enumerate() {
-        said[i + 1] = said[i] + token.weight;
-    }
-    let secs_per_letter = runs.iter().map(Run::secs).sum::<f64>() / said[words].max(1.0);
-    // cost[j]: best cost of having said the first j words by the end of the run at hand
-    let mut cost = vec![f64::INFINITY; words + 1];
-    cost[0] = 0.0;
-    let mut came_from = Vec::with_capacity(runs.len());
-    for (k, run) in runs.iter().enumerate() {
-        let pause = runs.get(k + 1).map(|next| next.start - run.end);
-        let mut next_cost = vec![f64::INFINITY; words + 1];
-        let mut from = vec![0; words + 1];
-        for j in 0..=words {
-            if pause.is_none() && j < words {
-                continue;
-            }
-            let boundary = boundary_cost(tokens, j, pause);
-            let mut unpaused = 0.0;
-            for i in (0..=j).rev() {
-                // a sentence that ends inside the run has no pause after it
-                if i + 1 < j && tokens[i].ends_sentence {
-                    unpaused += UNPAUSED_STOP_COST;
-                }
-                let expected = (said[j] - said[i]) * secs_per_letter;
-                let off = expected - run.secs();
-                let fit = off * off / (0.05 + 0.15 * (expected + run.secs()));
-                let total = cost[i] + fit + boundary + unpaused;
-                if total < next_cost[j] {
-                    next_cost[j] = total;
-                    from[j] = i;
-                }
-            }
-        }
-        cost = next_cost;
-        came_from.push(from);
-    }
-    let mut bounds = vec![words];
-    for from in came_from.iter().rev() {
-        let last = bounds[bounds.len() - 1];
-        bounds.push(from[last]);
-    }
-    bounds.reverse();
-    bounds
-}
-
-fn boundary_cost(tokens: &[Token], j: usize, pause: Option<f64>) -> f64 {
-    let (Some(pause), Some(word)) = (pause, j.checked_sub(1).and_then(|i| tokens.get(i))) else { return 0.0 };
-    let calls_for = if word.ends_sentence {
-        0.0
-    } else if sentence::ends_clause(&word.text) {
-        0.3
-    } else {
-        1.0
-    };
-    calls_for * UNPUNCTUATED_PAUSE_COST * pause.min(1.0)
+/// Start and end of each token, in source seconds: as they were measured, else laid out.
+fn times_of(window: &Window, tokens: &[Token], runs: &[Run]) -> Vec<(f64, f64)> {
+    measured::times(&window.spans, tokens, runs).unwrap_or_else(|| layout::times(tokens, runs))
 }
 
 fn segments_of(tokens: &[Token], times: Vec<(f64, f64)>, channel: Option<u16>, no_speech_prob: f64) -> Vec<Segment> {
@@ -275,7 +214,7 @@ mod tests {
     }
 
     fn text(words: &str) -> WindowText {
-        let pieces = words.split(' ').map(|w| Piece { text: format!(" {w}"), p: 0.5 }).collect();
+        let pieces = words.split(' ').map(|w| Piece { text: format!(" {w}"), p: 0.5, said: None }).collect();
         WindowText { pieces, language: "en".to_owned(), ..Default::default() }
     }
 
@@ -301,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_script_without_spaces_is_placed_by_word() {
-        let pieces = ["你", "好世", "界", "。"].map(|t| Piece { text: t.into(), p: 0.9 }).to_vec();
+        let pieces = ["你", "好世", "界", "。"].map(|t| Piece { text: t.into(), p: 0.9, said: None }).to_vec();
         let segments = place(&window(&[(0.0, 2.0)]), &WindowText { pieces, ..Default::default() });
         assert_eq!(segments.len(), 1);
         assert_eq!(segments[0].text, "你好世界。");
@@ -331,6 +270,28 @@ mod tests {
         let said = text("One two. Three four.");
         let (start, end) = time_of(&window(&[(1.0, 2.0), (5.0, 6.0)]), &said, &(9..14));
         assert!(start >= 5.0 && end < 6.0, "{start} {end}");
+    }
+
+    #[test]
+    fn words_have_the_times_of_their_own_pieces() {
+        let said = |text: &str, from, to| Piece { text: text.to_owned(), p: 0.5, said: Some((from, to)) };
+        let pieces =
+            vec![said(" Come", 0, 500), said(",", 500, 900), said(" he", 900, 1_200), said("re", 1_200, 1_400)];
+        let text = WindowText { pieces, language: "en".to_owned(), ..Default::default() };
+        assert!(is_measured(&text));
+        let segments = place(&window(&[(10.0, 13.0)]), &text);
+        let times: Vec<_> = segments[0].words.iter().map(|word| (word.start, word.end)).collect();
+        assert_eq!(times, [(10.0, 10.5), (10.9, 11.4)]);
+    }
+
+    #[test]
+    fn one_word_that_was_not_measured_has_all_laid_out() {
+        let said = |text: &str, said| Piece { text: text.to_owned(), p: 0.5, said };
+        let pieces = vec![said(" Come", Some((0, 100))), said(" here", None)];
+        let text = WindowText { pieces, language: "en".to_owned(), ..Default::default() };
+        assert!(!is_measured(&text));
+        let segments = place(&window(&[(10.0, 13.0)]), &text);
+        assert_eq!(segments[0].words.iter().map(|word| word.end).collect::<Vec<_>>(), [11.5, 13.0]);
     }
 
     #[test]

@@ -44,7 +44,16 @@ impl Probe {
     pub fn task(&self, id: u64) -> Task {
         let pcm = Arc::new(noise(self.samples));
         let options = self.options.clone();
-        Task { id, session: SESSION, options, pcm, strikes: 0, withdrawn: Arc::default(), reply: oneshot::channel().0 }
+        Task {
+            id,
+            session: SESSION,
+            share: Default::default(),
+            options,
+            pcm,
+            strikes: Vec::new(),
+            withdrawn: Arc::default(),
+            reply: oneshot::channel().0,
+        }
     }
 }
 

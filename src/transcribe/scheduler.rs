@@ -1,4 +1,4 @@
-//! Which window goes next: round robin over the jobs in flight, so that a short job never waits behind a long one.
+//! Which window goes next: in turns over the jobs in flight, so that a short job never waits behind a long one.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::line::{Line, Share};
 use super::wire::{WindowOptions, WindowText};
 use crate::fault::{Code, Fault};
 
@@ -19,12 +20,15 @@ pub struct Task {
     pub id: u64,
     /// Whose window this is.
     pub session: SessionId,
+    /// How its turns are counted.
+    pub share: Share,
     /// How to transcribe it.
     pub options: WindowOptions,
     /// 16 kHz mono.
     pub pcm: Arc<Vec<f32>>,
-    /// How often it is held to have failed an engine. A window with a strike is a suspect: it runs alone.
-    pub strikes: u8,
+    /// The engines that it is held to have failed, by their numbers, one for each time. A window with a strike is a suspect: it
+    /// runs alone.
+    pub strikes: Vec<usize>,
     /// Whether its job takes back what waits.
     pub withdrawn: Arc<AtomicBool>,
     /// Where the answer goes.
@@ -42,7 +46,7 @@ pub struct Scheduler {
 #[derive(Debug, Default)]
 struct Waiting {
     suspects: VecDeque<Task>,
-    turns: VecDeque<(SessionId, VecDeque<Task>)>,
+    line: Line,
     /// Why no window is taken any more.
     closed: Option<Fault>,
 }
@@ -76,10 +80,7 @@ impl Scheduler {
         if let Some(fault) = waiting.closed.clone() {
             return task.answer(Err(fault));
         }
-        match waiting.turns.iter_mut().find(|(session, _)| *session == task.session) {
-            Some((_, tasks)) => tasks.push_back(task),
-            None => waiting.turns.push_back((task.session, VecDeque::from([task]))),
-        }
+        waiting.line.push(task);
         drop(waiting);
         self.changed.notify_waiters();
     }
@@ -91,14 +92,10 @@ impl Scheduler {
         for task in tasks.into_iter().rev().filter(Task::is_wanted) {
             if let Some(fault) = waiting.closed.clone() {
                 task.answer(Err(fault));
-            } else if task.strikes > 0 {
+            } else if !task.strikes.is_empty() {
                 waiting.suspects.push_front(task);
             } else {
-                let at = waiting.turns.iter().position(|(session, _)| *session == task.session);
-                let (session, mut tasks) =
-                    at.and_then(|at| waiting.turns.remove(at)).unwrap_or((task.session, VecDeque::new()));
-                tasks.push_front(task);
-                waiting.turns.push_front((session, tasks));
+                waiting.line.push_front(task);
             }
         }
         drop(waiting);
@@ -117,7 +114,7 @@ impl Scheduler {
         }
     }
 
-    /// The next window if one waits; its session then goes to the back of the line. Suspects go first, each to an engine
+    /// The next window if one waits, by turns ([`Line`]). Suspects go first, each to an engine
     /// that is idle; while one waits, engines that are not idle get nothing, so that one of them soon is.
     pub fn take(&self, idle: bool) -> Option<Task> {
         let mut waiting = self.waiting();
@@ -131,24 +128,14 @@ impl Scheduler {
             }
             return suspect;
         }
-        while let Some((session, mut tasks)) = waiting.turns.pop_front() {
-            let task = tasks.pop_front();
-            if !tasks.is_empty() {
-                waiting.turns.push_back((session, tasks));
-            }
-            match task {
-                Some(task) if task.is_wanted() => return Some(task),
-                _ => {}
-            }
-        }
-        None
+        std::iter::from_fn(|| waiting.line.pop()).find(Task::is_wanted)
     }
 
     /// Forgets the windows of a session that wait.
     pub fn forget(&self, session: SessionId) {
         let mut waiting = self.waiting();
         waiting.suspects.retain(|task| task.session != session);
-        waiting.turns.retain(|(id, _)| *id != session);
+        waiting.line.forget(session);
         drop(waiting);
         // a suspect may have barred others
         self.changed.notify_waiters();
@@ -159,7 +146,7 @@ impl Scheduler {
         let fault = Fault::unable(Code::EngineUnavailable, reason);
         let mut waiting = self.waiting();
         let suspects = std::mem::take(&mut waiting.suspects).into_iter();
-        let others = std::mem::take(&mut waiting.turns).into_iter().flat_map(|(_, tasks)| tasks);
+        let others = waiting.line.take_all();
         suspects.chain(others).for_each(|task| task.answer(Err(fault.clone())));
         waiting.closed = Some(fault);
     }
@@ -167,7 +154,7 @@ impl Scheduler {
     /// Windows that wait for a lane.
     pub fn queued(&self) -> usize {
         let waiting = self.waiting();
-        waiting.suspects.len() + waiting.turns.iter().map(|(_, tasks)| tasks.len()).sum::<usize>()
+        waiting.suspects.len() + waiting.line.len()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -186,7 +173,7 @@ mod tests {
     fn task(session: SessionId, id: u64) -> (Task, Answer) {
         let (reply, answer) = oneshot::channel();
         let (options, pcm, withdrawn) = (WindowOptions::default(), Arc::default(), Arc::default());
-        (Task { id, session, options, pcm, strikes: 0, withdrawn, reply }, answer)
+        (Task { id, session, share: Share::default(), options, pcm, strikes: Vec::new(), withdrawn, reply }, answer)
     }
 
     fn submit(scheduler: &Scheduler, session: SessionId, id: u64) -> Answer {
@@ -207,6 +194,60 @@ mod tests {
         let _short = submit(&scheduler, 2, 100);
         let first_two: Vec<u64> = (0..2).map(|_| scheduler.take(true).unwrap().id).collect();
         assert_eq!(first_two, [0, 100]);
+    }
+
+    /// Who had each turn while all have windows waiting.
+    fn turns(scheduler: &Scheduler, jobs: &[(SessionId, Option<&str>, u8)], count: usize) -> Vec<SessionId> {
+        let mut answers = Vec::new();
+        let mut submit = |session: SessionId| {
+            let (_, tenant, weight) = jobs.iter().find(|(id, ..)| *id == session).copied().unwrap();
+            let (task, answer) = task(session, 0);
+            answers.push(answer);
+            scheduler.submit(Task { share: Share { tenant: tenant.map(Into::into), weight }, ..task });
+        };
+        jobs.iter().for_each(|(session, ..)| submit(*session));
+        let mut turns = Vec::new();
+        while turns.len() < count {
+            let next = scheduler.take(true).unwrap().session;
+            turns.push(next);
+            submit(next);
+        }
+        turns
+    }
+
+    #[test]
+    fn a_job_has_turns_by_its_weight_and_none_starves() {
+        let turns = turns(&Scheduler::default(), &[(1, None, 1), (2, None, 4), (3, None, 10)], 1_500);
+        let of = |session: SessionId| turns.iter().filter(|turn| **turn == session).count();
+        for (session, share) in [(1, 100), (2, 400), (3, 1_000)] {
+            assert!(of(session).abs_diff(share) <= 2, "job {session}: {} turns", of(session));
+        }
+        let first = turns.iter().position(|turn| *turn == 1).unwrap();
+        assert!(first < 15, "the lightest waits no longer than a round: {first}");
+    }
+
+    #[test]
+    fn tenants_have_the_same_share_however_many_jobs_they_have_and_of_whatever_priority() {
+        let mut jobs: Vec<_> = (0..20).map(|session| (session, Some("many"), 10)).collect();
+        jobs.push((100, Some("one"), 1));
+        jobs.push((200, None, 1));
+        let turns = turns(&Scheduler::default(), &jobs, 300);
+        for session in [100, 200] {
+            let count = turns.iter().filter(|turn| **turn == session).count();
+            assert!(count.abs_diff(100) <= 1, "job {session}: {count} turns");
+        }
+        // within any few turns, not only in the end
+        assert!(turns.windows(3).all(|three| three.contains(&100) && three.contains(&200)), "{turns:?}");
+    }
+
+    #[test]
+    fn who_was_away_has_saved_no_turns_up() {
+        let scheduler = Scheduler::default();
+        let first = turns(&scheduler, &[(1, Some("a"), 1)], 50);
+        assert_eq!(first, [1; 50]);
+        let both = turns(&scheduler, &[(1, Some("a"), 1), (2, Some("b"), 1)], 20);
+        let late = both.iter().filter(|turn| **turn == 2).count();
+        assert!(late.abs_diff(10) <= 1, "{both:?}");
     }
 
     #[test]
@@ -243,14 +284,14 @@ mod tests {
         let scheduler = Scheduler::default();
         let _innocent = submit(&scheduler, 1, 1);
         let (mut suspect, answer) = task(2, 2);
-        suspect.strikes = 1;
+        suspect.strikes = vec![0];
         scheduler.put_back(vec![suspect]);
         assert!(scheduler.take(false).is_none());
         assert_eq!(scheduler.take(true).unwrap().id, 2);
         assert_eq!(scheduler.take(false).unwrap().id, 1);
         drop(answer);
         let (mut unwanted, _) = task(2, 3);
-        unwanted.strikes = 1;
+        unwanted.strikes = vec![0];
         scheduler.put_back(vec![unwanted]);
         assert_eq!(scheduler.queued(), 0);
     }

@@ -32,7 +32,7 @@ const WHOLE_WINDOW_SECS: f64 = 30.0;
 const LONGEST_WINDOW: Duration = Duration::from_secs(3600);
 
 /// A window that no engine could do so often, nor could be shown to be guilty, is given back.
-const MOST_STRIKES: u8 = 4;
+const MOST_STRIKES: usize = 4;
 
 /// A process that the kernel can end is gone at once; one that waits for a device in the kernel may never be.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -69,6 +69,7 @@ pub type Ready = Result<Option<EngineInfo>, String>;
 
 /// The keeper of one engine.
 pub struct Supervisor {
+    number: usize,
     settings: EngineSettings,
     scheduler: Arc<Scheduler>,
     own: Arc<EngineStats>,
@@ -86,17 +87,18 @@ enum End {
 }
 
 impl Supervisor {
-    /// The supervisor of the engine whose statistics are `own`, among `all`; `ready` is told each time that it is ready
-    /// or has failed to start.
+    /// The supervisor of the engine of this number among `all`; `ready` is told each time that it is ready or has failed to
+    /// start.
     pub fn new(
+        number: usize,
         settings: EngineSettings,
         scheduler: Arc<Scheduler>,
-        own: Arc<EngineStats>,
         all: Stats,
         health: Health,
         ready: watch::Sender<Ready>,
     ) -> Self {
-        Self { settings, scheduler, own, all, health, ready, trust: Trust::default() }
+        let own = all.engines().get(number).cloned().unwrap_or_default();
+        Self { number, settings, scheduler, own, all, health, ready, trust: Trust::of(number) }
     }
 
     /// Runs until `stop`; the engine is killed then.
@@ -220,7 +222,7 @@ impl Supervisor {
             }
             Err(reason) if task.is_probe() => return Err(format!("it refuses a window of noise: {reason}")),
             Err(reason) => {
-                tracing::warn!(strikes = task.strikes, "the engine refuses a window: {reason}");
+                tracing::warn!(strikes = task.strikes.len(), "the engine refuses a window: {reason}");
                 let verdict = self.trust.refused(&task);
                 let suspect = self.sentence(task, verdict, &reason);
                 self.scheduler.put_back(suspect.into_iter().collect());
@@ -256,14 +258,14 @@ impl Supervisor {
                 task.answer(Err(Fault::permanent(Code::EngineCrashed, reason())));
                 None
             }
-            Verdict::NotProven if self.is_last() || task.strikes >= MOST_STRIKES => {
+            Verdict::NotProven if self.is_last() || task.strikes.len() >= MOST_STRIKES => {
                 self.health.fails(Part::Engine, &reason());
                 task.answer(Err(Fault::unable(Code::EngineUnavailable, reason())));
                 None
             }
             // another engine may do it
             Verdict::Suspect | Verdict::NotProven => {
-                task.strikes = task.strikes.saturating_add(1);
+                task.strikes.push(self.number);
                 Some(task)
             }
         }
@@ -300,10 +302,6 @@ impl Supervisor {
             self.own.lanes.store(info.lanes.max(1) as u64, Ordering::Relaxed);
         }
         self.own.pid.store(link.pid().map_or(0, u64::from), Ordering::Relaxed);
-        // before anybody hears that it is ready, and asks how many there are
-        if !self.trust.is_lost() {
-            self.own.lanes.store(info.lanes.max(1) as u64, Ordering::Relaxed);
-        }
         tracing::info!(pid = link.pid(), load_ms = info.load_ms, lanes = info.lanes, backend = %info.backend,
             device = %info.device, memory_mib = info.memory_mib, driver = info.driver, "engine ready");
         self.tell(Ok(Some(info.clone())));

@@ -1,8 +1,9 @@
 //! How far an engine is trusted, and with it who is to blame when a window fails: the window or the machine.
 //!
 //! Blame needs a witness. After each trouble (a death, a hang, a refusal, a start that failed) the engine is *doubted*: it gets
-//! no job's window until it has answered another one, a probe of noise where there is none. So a window that fails a second
-//! time, alone, on an engine that has answered since the first, is guilty; where the witness fails too it is the machine.
+//! no job's window until it has answered another one, a probe of noise where there is none. So a window that fails an engine a
+//! second time, alone, when that engine has answered since the first, is guilty; where the witness fails too it is the machine.
+//! What it failed on another engine does not count: that one may be ill, and nothing is known of it since.
 
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const LONGEST_PAUSE_LOST: Duration = Duration::from_secs(300);
 /// What an engine has shown so far, over all its processes.
 #[derive(Debug, Default)]
 pub struct Trust {
+    /// The engine's number.
+    engine: usize,
     /// Processes in a row that failed, or did not start, without having answered anything since the last trouble.
     barren: u32,
     /// When the first of them failed.
@@ -62,6 +65,11 @@ pub enum Verdict {
 }
 
 impl Trust {
+    /// Of the engine of this number, which has shown nothing yet.
+    pub fn of(engine: usize) -> Self {
+        Self { engine, ..Self::default() }
+    }
+
     /// Another process is ready, which alone says nothing: what was doubted is.
     pub fn started(&mut self) {
         if matches!(self.standing, Standing::Proven) {
@@ -111,9 +119,9 @@ impl Trust {
     }
 
     fn judge(&mut self, task: &Task) -> Verdict {
-        match (task.strikes, &self.standing) {
-            (1.., Standing::Proven) if self.convicted => Verdict::NotProven,
-            (1.., Standing::Proven) => {
+        match (task.strikes.contains(&self.engine), &self.standing) {
+            (true, Standing::Proven) if self.convicted => Verdict::NotProven,
+            (true, Standing::Proven) => {
                 self.convicted = true;
                 Verdict::Guilty
             }
@@ -163,5 +171,25 @@ impl Trust {
         let Some(doublings) = self.failures.checked_sub(1) else { return Duration::ZERO };
         let longest = if self.is_lost() { LONGEST_PAUSE_LOST } else { LONGEST_PAUSE };
         SHORTEST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings)).min(longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_window_failed_on_another_engine_is_no_evidence() {
+        let mut well = Trust::of(1);
+        well.started();
+        well.answered();
+        let mut window = Probe::default().task(0);
+        window.strikes = vec![0];
+        // the other one may be ill, and this one had an accident
+        assert_eq!(well.died(std::slice::from_ref(&window), false), [Verdict::Suspect]);
+        window.strikes.push(1);
+        well.started();
+        well.proved();
+        assert_eq!(well.died(std::slice::from_ref(&window), false), [Verdict::Guilty]);
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::job::Task;
 
 /// Spoken by both sides; the engine says it first, so that a daemon never talks to another version's engine.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// A header is JSON about one window: more than this is not one of ours.
 const MAX_HEADER_BYTES: u32 = 4 << 20;
@@ -138,9 +138,21 @@ pub struct Piece {
     pub text: String,
     /// Mean probability of its tokens.
     pub p: f32,
+    /// When it was said: begin and end, in milliseconds of the window; `None` where that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<(u32, u32)>,
 }
 
 impl WindowText {
+    /// The same text, heard in a part of a window that begins so many milliseconds after the window does.
+    #[must_use]
+    pub fn later_by(mut self, ms: u32) -> Self {
+        for (begin, end) in self.pieces.iter_mut().filter_map(|piece| piece.said.as_mut()) {
+            (*begin, *end) = (begin.saturating_add(ms), end.saturating_add(ms));
+        }
+        self
+    }
+
     /// The text as one string.
     pub fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
@@ -261,6 +273,15 @@ mod tests {
         for cut in 1..frame.len() {
             assert!(read_frame::<Request>(&mut &frame[..cut]).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_was_heard_in_a_part_was_said_later_in_the_window() {
+        let piece = |said| Piece { text: " one".to_owned(), p: 0.5, said };
+        let text = |pieces| WindowText { pieces, ..WindowText::default() };
+        let heard = text(vec![piece(Some((0, 250))), piece(None), piece(Some((7, u32::MAX)))]);
+        let later = text(vec![piece(Some((1_000, 1_250))), piece(None), piece(Some((1_007, u32::MAX)))]);
+        assert_eq!(heard.later_by(1_000), later);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Paragraphs: what a reader takes in at once.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Segment;
 use super::text::join;
 use crate::script::sentence;
@@ -15,6 +18,32 @@ const LONG_CHARS: usize = 800;
 pub struct Paragraph<'a> {
     /// In order of start.
     pub segments: &'a [Segment],
+}
+
+/// A paragraph as the document lists it: the text is that of its segments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ParagraphRef {
+    /// Seconds.
+    pub start: f64,
+    /// Seconds, not before `start`.
+    pub end: f64,
+    /// Place of its first segment among `segments`, from 0.
+    pub first_segment: usize,
+    /// Place of its last one.
+    pub last_segment: usize,
+}
+
+/// The paragraphs as the document lists them.
+pub fn listed(segments: &[Segment]) -> Vec<ParagraphRef> {
+    let mut first_segment = 0;
+    let paragraph = |paragraph: Paragraph<'_>| {
+        let last_segment = first_segment + paragraph.segments.len() - 1;
+        let end = paragraph.segments.iter().map(|segment| segment.end).fold(0.0, f64::max);
+        let listed = ParagraphRef { start: paragraph.start(), end, first_segment, last_segment };
+        first_segment = last_segment + 1;
+        listed
+    };
+    paragraphs(segments).map(paragraph).collect()
 }
 
 impl Paragraph<'_> {

@@ -97,21 +97,22 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
         languages: LanguageShare::of(&segments),
         task: Task::Transcribe,
         request: Some(Request {
-            language: None,
-            languages: Vec::new(),
-            prompt: None,
-            channels: Channels::Mix,
             word_timestamps: true,
             speakers: None,
             formats: vec![Format::Json, Format::Txt, Format::Vtt],
+            ..Request::default()
         }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
         text: text::join(&segments),
+        paragraphs: paragraph::listed(&segments),
+        timing: Some(Timing::Measured),
         segments,
         speakers: Vec::new(),
+        marks: Vec::new(),
         quality: Quality { windows: 1, confidence: 0.8765, ..Quality::default() },
         warnings: Vec::new(),
         timings: Timings { fetch: 0.1, decode: 0.2, transcribe: 0.3, total: 0.6 },
         worker: WorkerRef { version: "0.1.0".to_owned(), instance: "i-0abc".to_owned() },
+        unredacted: None,
     }
 }

@@ -10,12 +10,13 @@ pub mod cues;
 /// SubRip. Empty when nothing was said. `-->` within a text is written `->`, since SubRip has no escape for it.
 pub fn srt(transcript: &Transcript) -> String {
     let mut document = String::new();
+    let first = u64::from(transcript.subtitles().start_index);
     for (index, cue) in cues(transcript, Naming::InText).iter().enumerate() {
         let text = cue.lines.join("\n").replace("-->", "->");
         let (start, end) = (time(cue.start_ms, ','), time(cue.end_ms, ','));
         let separator = if index == 0 { "" } else { "\n" };
         // writing to a string cannot fail
-        let _ = writeln!(document, "{separator}{}\n{start} --> {end}\n{text}", index + 1);
+        let _ = writeln!(document, "{separator}{}\n{start} --> {end}\n{text}", first + index as u64);
     }
     document
 }

@@ -144,6 +144,7 @@ impl Attempts {
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at_ms,
             max_receive_count: traits.ok().and_then(|traits| traits.max_receive_count),
+            tenant: message.tenant.clone(),
             trace: message.trace.clone(),
         }
     }

@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+use tokio::time::timeout;
 
-use crate::rig::{Rig, scratch, scripted_engine, speech};
+use crate::rig::{PATIENCE, Rig, repository, scratch, scripted_engine, speech};
 use crate::running::Running;
 
 /// The worker with the engine of examples/scripted_engine.rs, which counts as hung after a second.
@@ -200,4 +203,24 @@ async fn a_missing_model_ends_the_worker_with_78_and_its_name() {
     let (status, log) = ended(&mut command).await;
     assert_eq!(status, Some(78), "{log}");
     assert!(log.contains("/nowhere/ggml-base.bin"), "{log}");
+}
+
+#[tokio::test]
+async fn an_engine_whose_worker_was_killed_in_mid_sentence_ends() {
+    let mut engine = Command::new(env!("CARGO_BIN_EXE_transcription-worker"))
+        .args(["engine", "--model"])
+        .arg(repository().join("models/ggml-tiny.en.bin"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (engine.stdin.take().unwrap(), engine.stdout.take().unwrap());
+    // it is ready
+    stdout.read_exact(&mut [0]).await.unwrap();
+    stdin.write_all(&[1, 2, 3]).await.unwrap();
+    // nobody reads what it says of that, either
+    drop((engine.stderr.take(), stdin, stdout));
+    assert_eq!(timeout(PATIENCE, engine.wait()).await.unwrap().unwrap().code(), Some(1));
 }

@@ -21,12 +21,13 @@ use crate::rig::{long_speech, scratch, scripted_engine, speech, wait_until};
 async fn hear(path: PathBuf, engine: &Transcriber) -> Heard {
     // lanes are what is scarce: each window takes longer than decoding the next
     let options = WindowOptions { prompt: Some("slow".into()), ..WindowOptions::default() };
-    let audio = AudioOptions { channels: Channels::Mix, max_duration_secs: 7_200.0, ffmpeg: None };
+    let audio = AudioOptions { channels: Channels::Mix, max_duration_secs: 7_200.0, ffmpeg: None, clip: None };
     let work = Listening {
         recording: Box::new(LocalFile::new(path)),
         name: "talk.wav".into(),
         audio,
         options,
+        share: Default::default(),
         on_progress: None,
         on_step: Box::new(|| ()),
         resume: None,

@@ -22,6 +22,7 @@ mod many_jobs;
 mod media;
 mod network;
 mod poison;
+mod redaction;
 mod resume;
 mod status;
 mod storm;

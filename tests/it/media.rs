@@ -111,7 +111,7 @@ fn judge(folder: &Path, cell: &Cell) -> Outcomes {
 }
 
 fn ours(path: &Path, ffmpeg: Option<PathBuf>) -> Result<(AudioReport, Vec<f32>), Fault> {
-    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg };
+    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg, clip: None };
     let mut samples = Vec::new();
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let report = read_samples(path, &name, &options, &mut |piece| samples.extend_from_slice(piece))?;

@@ -18,7 +18,7 @@ const SECS: usize = 180;
 
 /// So many seconds of a sentence, over and over: long enough that no window repeats it as often as a loop would.
 pub fn sentences(secs: usize) -> Vec<u8> {
-    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None };
+    let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 60.0, ffmpeg: None, clip: None };
     let path = repository().join("tests/audio/jfk.flac");
     let mut clip = vec![0; 8_000];
     read_windows(&path, "jfk.flac", &options, &mut |window: Window| {

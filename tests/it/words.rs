@@ -135,3 +135,20 @@ async fn an_input_is_not_overwritten_and_files_of_one_name_are_told_apart() {
     assert!(run(&["talk.flac", "talk.wave"]).await.status.success());
     assert!(dir.path().join("talk.flac.srt").exists() && dir.path().join("talk.wave.srt").exists());
 }
+
+#[tokio::test]
+async fn a_vocabulary_spells_names_and_changes_nothing_else() {
+    let text = async |name: &str, options: &[&str]| {
+        let mut command = binary();
+        command.arg("transcribe").args(options).arg(repository().join("tests/audio").join(name));
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let ended = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    let vocabulary = ["--vocabulary", "Siobhan Kowalczyk,Zwolle"];
+    let (without, with) = (text("names.opus", &[]).await, text("names.opus", &vocabulary).await);
+    assert!(!without.contains("Kowalczyk") && !without.contains("Zwolle"), "{without}");
+    assert!(with.contains("Siobhan Kowalczyk") && with.contains("Zwolle"), "{with}");
+    let plain = |text: String| text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), "");
+    assert_eq!(plain(text("jfk.flac", &vocabulary).await), plain(text("jfk.flac", &[]).await));
+}

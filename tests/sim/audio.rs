@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use transcription_worker::audio::recording::{Decoded, Decoding, OnStep, Recording, StatedSecs};
+use transcription_worker::audio::recording::{Decoded, Decoding, LikelySecs, OnStep, Recording};
 use transcription_worker::audio::{AudioOptions, AudioReport, Found, SAMPLE_RATE_HZ, Span, Window};
 use transcription_worker::fault::{Code, Fault};
 use transcription_worker::fetch::Fetch;
@@ -57,7 +57,7 @@ struct Tape {
 }
 
 impl Recording for Tape {
-    fn stated_secs(&self, _: &str) -> StatedSecs {
+    fn likely_secs(&self, _: &str) -> LikelySecs {
         Box::pin(ready(Some(f64::from(self.script.windows * WINDOW_SECS))))
     }
 

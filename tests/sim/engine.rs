@@ -149,7 +149,8 @@ fn script_of(pcm: &[f32]) -> (f32, u32, u32) {
 }
 
 fn said(number: u32, window: u32) -> WindowText {
-    let pieces = words(number, window).split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9 }).collect();
+    let pieces =
+        words(number, window).split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9, said: None }).collect();
     WindowText {
         language: "en".to_owned(),
         language_probability: Some(0.99),

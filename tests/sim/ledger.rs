@@ -173,6 +173,11 @@ impl Ledger {
         !self.books().unlucky.iter().any(|what| what.contains(address))
     }
 
+    /// Whether this object could not be looked at: a store that refuses a read says as much of what is not there.
+    pub fn was_hidden(&self, address: &str) -> bool {
+        self.books().unlucky.iter().any(|what| what.starts_with("refused") && what.contains(address))
+    }
+
     /// Whether a call was refused.
     pub fn knows_refusal(&self) -> bool {
         self.books().unlucky.iter().any(|what| what.starts_with("refused"))

@@ -195,9 +195,11 @@ fn places_config() -> &'static PlacesConfig {
 
 fn defaults() -> Defaults {
     Defaults {
-        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None },
+        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None, clip: None },
         window: WindowOptions { language: None, task: Task::Transcribe, ..WindowOptions::default() },
         word_timestamps: false,
         speakers: None,
+        wording: Default::default(),
+        subtitles: Default::default(),
     }
 }

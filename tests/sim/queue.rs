@@ -133,6 +133,7 @@ impl MemoryQueue {
             receipt: String::new(),
             receive_count: 0,
             sent_at_ms: self.rules.clock.as_ref().map_or(0, |clock| clock.now().as_millisecond()),
+            tenant: None,
             group: group.map(Into::into),
             trace: None,
         };

@@ -47,6 +47,10 @@ fn ends(world: &World, job: &Job) {
         return;
     }
     let code = told.iter().find_map(|event| event.error.as_ref().map(|error| error.code));
+    // delivered again when its audio was moved away and its transcript could not be seen
+    if meanings == [job.outcome, Outcome::Failed] && code == Some(Code::ObjectNotFound) && done_was_hidden(world, job) {
+        return;
+    }
     if meanings != [job.outcome] {
         world
             .ledger
@@ -75,12 +79,18 @@ fn ends(world: &World, job: &Job) {
     }
 }
 
+fn done_was_hidden(world: &World, job: &Job) -> bool {
+    job.json.as_ref().is_some_and(|json| world.ledger.was_hidden(&json.to_string()))
+}
+
 /// No message of sound jobs is given up.
 fn dead_letters(world: &World) {
     for body in world.queue.dead() {
         let jobs = world.jobs.of_body(&body);
-        let is_sound =
-            |job: &usize| world.jobs.jobs[*job].outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *job);
+        let is_sound = |number: &usize| {
+            let job = &world.jobs.jobs[*number];
+            job.outcome != Outcome::Failed && !world.ledger.was_worn_out(world, *number) && !done_was_hidden(world, job)
+        };
         if !jobs.is_empty() && jobs.iter().all(is_sound) {
             world.violated(format!("a sound message is a dead letter: {body}"));
         }
@@ -117,9 +127,9 @@ fn receives(world: &World) {
 fn repeats(world: &World) {
     let Some(every) = world.plan.checkpoint_every else { return };
     let ledger = &world.ledger;
-    let deliveries = ledger.deliveries();
+    let (deliveries, hearings) = (ledger.deliveries(), ledger.hearings());
     let mut heard: BTreeMap<(u32, u32), Hearing> = BTreeMap::new();
-    for hearing in ledger.hearings() {
+    for hearing in &hearings {
         let Some(before) = heard.insert((hearing.number, hearing.window), hearing.clone()) else { continue };
         // what fails for good is not kept
         let fits = |job: &Job| job.number == hearing.number && job.outcome != Outcome::Failed;
@@ -130,10 +140,15 @@ fn repeats(world: &World) {
                 && (one.handed_over..=one.ended(ledger)).contains(&before.at)
         };
         let Some(attempt) = deliveries.iter().find(is_this) else { continue };
-        let old = attempt.ended(ledger).duration_since(before.at);
+        let end = attempt.ended(ledger);
+        let old = end.duration_since(before.at);
+        // answers are taken in order: one behind a window that no engine lived to answer waits for it
+        let was_answered =
+            |window| hearings.iter().any(|one| (one.number, one.window) == (hearing.number, window) && one.at <= end);
+        let waited = !(0..hearing.window).all(was_answered);
         // where nothing could be written nothing could be saved
         let folder = world.jobs.jobs[job].json.as_ref().map(|json| json.sibling("").to_string()).unwrap_or_default();
-        if old > every + UNSAVED_AT_MOST && ledger.was_lucky(&folder) && !ledger.was_contested(world, job) {
+        if old > every + UNSAVED_AT_MOST && !waited && ledger.was_lucky(&folder) && !ledger.was_contested(world, job) {
             let Hearing { life, number, window, .. } = hearing;
             world.violated(format!(
                 "{life} hears job{number} part{window} again, heard {} s before the end",

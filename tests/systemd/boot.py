@@ -9,12 +9,15 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 
 import queries
-from cloud import BUS, REGION, TRANSCRIPTS, Cloud, Group, Metadata
+from cloud import BUS, REGION, TRANSCRIPTS, Cloud, Group, Metadata, free_port
 from machine import UNIT, Machine, wait
 
 ROOT, DEB, MODEL, MINISTACK = (os.path.abspath(path) for path in sys.argv[1:5])
+LETTERS = "transcription-worker-dlq.service"
 JFK = "tests/audio/jfk.flac"
 LONG = f"{ROOT}.long.flac"
 LONG_LOOPS = 40
@@ -30,6 +33,7 @@ class Test:
         self.cloud = Cloud(MINISTACK, f"{ROOT}.cloud.log")
         self.metadata, self.group = Metadata(), Group()
         self.machine = Machine(ROOT)
+        self.http = f"127.0.0.1:{free_port()}"
 
     def off(self):
         self.machine.off()
@@ -48,6 +52,7 @@ class Test:
             "TRANSCRIPTION_EVENT_BUS": BUS,
             "TRANSCRIPTION_MODEL": "tiny.en",
             "TRANSCRIPTION_LANES": "1",
+            "TRANSCRIPTION_HTTP": self.http,
             "TRANSCRIPTION_VISIBILITY_SECS": "30",
             "TRANSCRIPTION_POLL_SECS": "2",
             "TRANSCRIPTION_CHECKPOINT_SECS": "1",
@@ -59,6 +64,16 @@ class Test:
             **more,
         }
         self.machine.write("/etc/transcription-worker/worker.env", "".join(f"{name}={value}\n" for name, value in settings.items()))
+
+    def readiness(self):
+        """The status of /readyz; None where nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://{self.http}/readyz", timeout=5) as answer:
+                return answer.status
+        except urllib.error.HTTPError as refused:
+            return refused.code
+        except OSError:
+            return None
 
     def long_job(self, name):
         """Sends a job of minutes and waits until it has a checkpoint."""
@@ -75,8 +90,8 @@ class Test:
     # -- the steps, in order; each leaves the machine as the next expects it
 
     def installed(self):
-        shutil.copy(DEB, f"{ROOT}/root/worker.deb")
-        self.machine.run("apt-get", "install", "--yes", "--no-install-recommends", "/root/worker.deb")
+        shutil.copy(DEB, f"{ROOT}/var/cache/worker.deb")
+        self.machine.run("apt-get", "install", "--yes", "--no-install-recommends", "/var/cache/worker.deb")
         assert self.machine.run("id", "-un", "transcription-worker").stdout.strip() == "transcription-worker"
         assert os.path.exists(f"{ROOT}/etc/transcription-worker/worker.env")
         assert "transcription-worker" in self.machine.run("transcription-worker", "--version").stdout
@@ -84,17 +99,17 @@ class Test:
         step(f"installed by apt: {self.machine.run('dpkg-query', '-W', 'transcription-worker').stdout.strip()}")
 
     def sound_and_confined(self):
-        for unit in (UNIT, "transcription-worker-gpu.service"):
+        for unit in (UNIT, "transcription-worker-gpu.service", LETTERS, LETTERS.replace(".service", ".timer")):
             said = self.machine.run("systemd-analyze", "verify", f"/usr/lib/systemd/system/{unit}")
             assert not said.stdout + said.stderr, said
         exposures = []
         drop_ins = f"{ROOT}/etc/systemd/system/{UNIT}.d"
-        for what in ("GPU", "CPU"):
+        for what in ("GPU", "CPU", "dead letters"):
             if what == "CPU":
                 os.makedirs(drop_ins, exist_ok=True)
                 shutil.copy(f"{ROOT}/usr/share/transcription-worker/cpu.conf", drop_ins)
                 self.machine.run("systemctl", "daemon-reload")
-            said = self.machine.run("systemd-analyze", "security", "--no-pager", UNIT).stdout
+            said = self.machine.run("systemd-analyze", "security", "--no-pager", LETTERS if what == "dead letters" else UNIT).stdout
             exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", said)[1])
             assert exposure < 2.0, said
             exposures.append(f"{exposure} {what}")
@@ -132,6 +147,7 @@ class Test:
         self.machine.run("systemctl", "enable", "--now", UNIT)
         took = time.monotonic() - begun
         assert self.machine.show("ActiveState") == "active"
+        wait("readiness", lambda: self.readiness() == 200, 5)
         self.machine.wait_for("StatusText", "0 at work, 0 done, 0 failed", 5)
         self.cloud.job("short", JFK)
         assert self.cloud.event("short")["status"] == "completed"
@@ -153,6 +169,20 @@ class Test:
         assert any("failed for good" in line for line in self.machine.errors())
         self.machine.wait_for("StatusText", "0 at work, 1 done, 1 failed", 5)
         step(f"broken audio: {line['code']} in the event, and by `journalctl -p err`")
+
+    def dead_letters(self):
+        assert self.cloud.depth(self.cloud.dead) == (1, 0)
+        self.machine.run("systemctl", "start", LETTERS)
+        # where no archive is set there is nothing to be done
+        assert self.cloud.depth(self.cloud.dead) == (1, 0)
+        self.settings(TRANSCRIPTION_DLQ_ARCHIVE=f"s3://{TRANSCRIPTS}/dead-letters/")
+        self.machine.run("systemctl", "start", LETTERS)
+        assert self.cloud.depth(self.cloud.dead) == (0, 0)
+        kept = self.cloud.keys("dead-letters/failed-events/")
+        assert len(kept) == 1, kept
+        self.settings()
+        self.machine.run("systemctl", "enable", "--now", LETTERS.replace(".service", ".timer"))
+        step("the timer's unit keeps a dead letter in the archive, and does nothing where none is set")
 
     def engine_killed(self):
         engine = self.machine.engine()
@@ -204,6 +234,8 @@ class Test:
         self.long_job("spot")
         self.metadata.bodies["/latest/meta-data/spot/instance-action"] = self.notice()
         wait("the word `stopping`", lambda: self.machine.show("StatusText").startswith("stopping (") or self.machine.show("ActiveState") == "inactive")
+        # in the drain, or gone already
+        assert self.readiness() in (503, None)
         self.machine.wait_for("ActiveState", "inactive")
         del self.metadata.bodies["/latest/meta-data/spot/instance-action"]
         assert (self.machine.show("Result"), self.machine.show("NRestarts")) == ("success", "0")
@@ -255,7 +287,7 @@ class Test:
         self.machine.run("systemctl", "start", UNIT)
         before = self.machine.show("MainPID")
         self.long_job("upgraded")
-        self.machine.run("apt-get", "install", "--yes", "--reinstall", "--no-install-recommends", "/root/worker.deb")
+        self.machine.run("apt-get", "install", "--yes", "--reinstall", "--no-install-recommends", "/var/cache/worker.deb")
         assert self.machine.show("ActiveState") == "active" and self.machine.show("MainPID") != before
         step(f"an upgrade in mid-job: drained, restarted, {self.resumed('upgraded')}")
 
@@ -283,8 +315,8 @@ def main():
     try:
         # what takes minutes by the unit takes seconds here
         test.machine.write(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nWatchdogSec=15\nTimeoutAbortSec=5\nRestartSec=1\n")
-        steps = [test.installed, test.sound_and_confined, test.wrong_queue, test.checked, test.started, test.broken_audio, test.engine_killed,
-                 test.engine_frozen, test.daemon_killed, test.daemon_frozen, test.stopped, test.spot_notice, test.scale_in, test.idle,
+        steps = [test.installed, test.sound_and_confined, test.wrong_queue, test.checked, test.started, test.broken_audio,
+                 test.dead_letters, test.engine_killed, test.engine_frozen, test.daemon_killed, test.daemon_frozen, test.stopped, test.spot_notice, test.scale_in, test.idle,
                  test.upgraded, test.queried, test.removed]
         chosen = os.environ.get("STEPS", "").split(",")
         for each in steps:

@@ -16,13 +16,17 @@ ACCOUNT, REGION = "111122223333", "us-east-1"
 AUDIO, TRANSCRIPTS, BUS = "audio", "transcripts", "transcription"
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 class Cloud:
     """Queue, dead letters, buckets and a bus whose events arrive at a queue."""
 
     def __init__(self, ministack, log):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1", "GATEWAY_PORT": str(self.port)}
         with open(log, "wb") as output:
@@ -98,7 +102,38 @@ class Cloud:
         self.server.wait()
 
 
-class Metadata:
+class Service:
+    """A service on loopback that answers as a handler does."""
+
+    def __init__(self, handler):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        # a worker that is killed answers nobody
+        self.server.handle_error = lambda *_: None
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def off(self):
+        self.server.shutdown()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """What handlers share: whole answers, and no log."""
+
+    protocol_version = "HTTP/1.1"
+
+    def say(self, status, text, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+class Metadata(Service):
     """The instance's metadata: a role's credentials, and what is armed."""
 
     def __init__(self):
@@ -113,70 +148,39 @@ class Metadata:
         }
         bodies = self.bodies
 
-        class Answer(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def say(self, status, text):
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.send_header("X-aws-ec2-metadata-token-ttl-seconds", "21600")
-                self.end_headers()
-                self.wfile.write(text.encode())
+        class Answer(Handler):
+            def token(self, status, text):
+                self.say(status, text, X_aws_ec2_metadata_token_ttl_seconds="21600")
 
             def do_PUT(self):  # pylint: disable=invalid-name
-                self.say(200, "token")
+                self.token(200, "token")
 
             def do_GET(self):  # pylint: disable=invalid-name
                 if self.headers.get("X-aws-ec2-metadata-token") != "token":
-                    self.say(401, "")
+                    self.token(401, "")
                 elif self.path in bodies:
-                    self.say(200, bodies[self.path])
+                    self.token(200, bodies[self.path])
                 else:
-                    self.say(404, "")
+                    self.token(404, "")
 
-            def log_message(self, *_):  # pylint: disable=arguments-differ
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        # a worker that is killed answers nobody
-        self.server.handle_error = lambda *_: None
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def off(self):
-        self.server.shutdown()
+        super().__init__(Answer)
 
 
-class Group:
+class Group(Service):
     """The Auto Scaling API as far as a worker calls it: it remembers what it was asked."""
 
     def __init__(self):
         self.asked = asked = []
 
-        class Answer(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Answer(Handler):
             def do_POST(self):  # pylint: disable=invalid-name
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 asked.append({name: values[0] for name, values in urllib.parse.parse_qs(body).items()})
                 action = asked[-1]["Action"]
                 text = f"<{action}Response><{action}Result/><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></{action}Response>"
-                self.send_response(200)
-                self.send_header("Content-Type", "text/xml")
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text.encode())
+                self.say(200, text, Content_Type="text/xml")
 
-            def log_message(self, *_):  # pylint: disable=arguments-differ
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.server.handle_error = lambda *_: None
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(Answer)
 
     def actions(self):
         return [request["Action"] for request in self.asked]
-
-    def off(self):
-        self.server.shutdown()

@@ -17,7 +17,7 @@ use symphonia::core::units::{Duration, TimeBase};
 
 use super::format::Format;
 use super::{Demuxer, Opened, Packet, Part, Step, Track, Unreadable};
-use crate::audio::codecs::{codec_name, guarded};
+use crate::audio::codec::{self, guarded};
 use crate::fault::Code;
 
 /// A data chunk from this size on is what programs write that stream to a pipe and never learn the length.
@@ -62,7 +62,7 @@ impl General {
         let container = self.reader.format_info().short_name;
         let unknown = self.reader.tracks().iter().filter(|track| track.codec_params.is_none());
         let known = audio(self.reader.as_ref()).map(|(_, params)| Track {
-            codec: codec_name(params),
+            codec: codec::name(params),
             channels: params.channels.as_ref().map_or(0, |channels| channels.count() as u16),
             ..Track::default()
         });

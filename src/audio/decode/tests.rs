@@ -4,14 +4,16 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use super::*;
-use crate::audio::{Window, read_samples, read_windows};
+use crate::audio::{Window, likely_secs, read_samples, read_windows};
+use crate::fault::Code;
 use crate::job::Channels;
+use crate::job::clip::Clip;
 
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.wav");
 const CLIP_SECS: f64 = 6.0;
 
 fn options() -> AudioOptions {
-    AudioOptions { channels: Channels::Mix, max_duration_secs: 3_600.0, ffmpeg: None }
+    AudioOptions { channels: Channels::Mix, max_duration_secs: 3_600.0, ffmpeg: None, clip: None }
 }
 
 fn read(path: impl AsRef<Path>, options: &AudioOptions) -> Result<(AudioReport, Vec<Window>), Fault> {
@@ -202,6 +204,32 @@ fn separate_channels_name_their_channel_and_keep_their_times() {
 }
 
 #[test]
+fn a_clip_is_heard_alone_and_keeps_the_files_own_times_in_every_format() {
+    let part = |start, end| AudioOptions { clip: Clip::new(start, end).unwrap(), ..options() };
+    for extension in ["wav", "mp3", "opus", "webm", "ogg", "m4a", "flac"] {
+        let (report, windows) = read(clip(extension), &part(Some(2.0), Some(4.0))).unwrap();
+        assert_eq!((report.audio.duration, report.warnings.as_slice()), (4.0, [].as_slice()), "{extension}");
+        let (start, end) = starts_and_ends_secs(&windows);
+        assert!((2.0..3.5).contains(&start) && (3.5..=4.001).contains(&end), "{extension}: {start} {end}");
+        // a decoder's delay must not move it: the clip is what the whole file holds there
+        let (mut whole, mut clipped) = (Vec::new(), Vec::new());
+        read_samples(&clip(extension), "k", &options(), &mut |piece| whole.extend_from_slice(piece)).unwrap();
+        let options = part(Some(2.0), Some(4.0));
+        read_samples(&clip(extension), "k", &options, &mut |piece| clipped.extend_from_slice(piece)).unwrap();
+        assert!(clipped.len().abs_diff(32_000) < 10, "{extension}: {} samples", clipped.len());
+        let pairs = clipped[800..31_000].iter().zip(&whole[32_800..]);
+        let (error, power) = pairs.fold((0.0, 0.0), |(e, p), (a, b)| (e + (a - b).powi(2), p + b.powi(2)));
+        assert!(error < power * 1e-4, "{extension}: {error} of {power}");
+    }
+    let (report, windows) = read(CLIP, &part(Some(3.0), None)).unwrap();
+    assert!((report.audio.duration - CLIP_SECS).abs() < 0.03 && starts_and_ends_secs(&windows).0 >= 3.0);
+    // what ends before the limit may be part of what goes beyond it
+    let short = AudioOptions { max_duration_secs: 5.0, ..part(None, Some(4.0)) };
+    assert_eq!(read(CLIP, &short).unwrap().0.audio.duration, 4.0);
+    assert_eq!(code_of(read(CLIP, &part(Some(CLIP_SECS + 1.0), None))), Code::BadMessage);
+}
+
+#[test]
 fn a_file_over_the_limit_is_refused_before_it_is_decoded() {
     let short = AudioOptions { max_duration_secs: 5.0, ..options() };
     assert_eq!(code_of(read(CLIP, &short)), Code::AudioTooLong);
@@ -261,4 +289,16 @@ fn all_samples_are_handed_over_where_no_speech_is_looked_for() {
     let report = read_samples(&clip("flac"), "clip.flac", &options(), &mut |piece| samples += piece.len()).unwrap();
     assert_eq!(samples, clip_samples().len());
     assert_eq!(report.audio.speech_duration, 0.0);
+}
+
+#[test]
+fn the_size_of_a_file_whose_container_states_no_length_tells_it_nearly() {
+    let mut mp3 = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/audio/speech.mp3")).unwrap();
+    let said = mp3.windows(4).position(|four| four == b"Info" || four == b"Xing").expect("the header that states it");
+    mp3[said..said + 4].fill(0);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("silent.mp3");
+    std::fs::write(&path, mp3).unwrap();
+    let secs = likely_secs(&path, "silent.mp3").expect("an estimate");
+    assert!((secs - CLIP_SECS).abs() < 1.0, "{secs}");
 }

@@ -9,7 +9,12 @@ use crate::audio::streams::Sink;
 use crate::audio::{AudioOptions, Window, read_windows};
 
 fn options(ffmpeg: Option<&Path>) -> AudioOptions {
-    AudioOptions { channels: Default::default(), max_duration_secs: 60.0, ffmpeg: ffmpeg.map(Path::to_owned) }
+    AudioOptions {
+        channels: Default::default(),
+        max_duration_secs: 60.0,
+        ffmpeg: ffmpeg.map(Path::to_owned),
+        clip: None,
+    }
 }
 
 /// Reads `bytes`, which no built-in decoder knows, with `program` as ffmpeg.

@@ -10,7 +10,7 @@ const PACKET: usize = 320;
 
 /// Puts a packet at each of the times, each filled with its number, and answers what came out: number and length in packets.
 fn played(longest_gap_secs: f64, times: &[Option<f64>]) -> Vec<(u32, f64)> {
-    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None };
+    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut samples = Vec::new();
     let mut take = |piece: &[f32]| samples.extend_from_slice(piece);
     let mut streams = Streams::new("talk", &options, Sink::Samples(&mut take));
@@ -105,7 +105,7 @@ fn another_clock_follows_what_was_there() {
 
 #[test]
 fn a_silence_of_days_is_refused_before_it_is_made() {
-    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None };
+    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut ignored = |_: &[f32]| ();
     let mut streams = Streams::new("talk", &options, Sink::Samples(&mut ignored));
     let mut timeline = Timeline::new(f64::INFINITY);
@@ -117,7 +117,7 @@ fn a_silence_of_days_is_refused_before_it_is_made() {
 #[test]
 fn what_has_no_time_comes_at_once_and_silence_is_known() {
     assert!((total(&played(600.0, &[None, None, Some(0.04), None])) - 4.0).abs() < 0.01);
-    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None };
+    let options = AudioOptions { channels: Default::default(), max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut ignored = |_: &[f32]| ();
     let mut streams = Streams::new("talk", &options, Sink::Samples(&mut ignored));
     let mut timeline = Timeline::new(600.0);

@@ -21,6 +21,7 @@ use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::listen::{Heard, Listening, listen};
 use crate::transcribe::Transcriber;
+use crate::transcribe::line::Share;
 use crate::transcribe::stats::Stats;
 
 /// What the files are made of, seconds.
@@ -112,6 +113,7 @@ async fn hear(name: &str, folder: &TempDir, defaults: &Defaults, engine: &Transc
         name: name.to_owned(),
         audio: defaults.audio.clone(),
         options: defaults.window.clone(),
+        share: Share::default(),
         on_progress: None,
         on_step: Box::new(|| ()),
         resume: None,

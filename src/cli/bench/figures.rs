@@ -142,16 +142,16 @@ impl Bench<'_> {
         on_progress: Box<dyn Fn(f64) + Send + Sync>,
     ) -> Result<FileFigures, String> {
         let about = About::local(&entry.file, 0, self.defaults, self.model);
-        let Defaults { audio, window, speakers, .. } = self.defaults;
         let mut recording = LocalFile::new(path.to_owned());
-        if let Some(count) = speakers {
-            recording.follow(self.voices.tracker(*count, audio.channels));
+        if let Some(count) = self.defaults.speakers {
+            recording.follow(self.voices.tracker(count, self.defaults.audio.channels));
         }
         let listening = Listening {
             recording: Box::new(recording),
             name: entry.file.clone(),
-            audio: audio.clone(),
-            options: window.clone(),
+            audio: self.defaults.audio.clone(),
+            options: self.defaults.window_options(),
+            share: Default::default(),
             on_progress: Some(on_progress),
             on_step: Box::new(|| ()),
             resume: None,

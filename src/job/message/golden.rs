@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::*;
+use crate::job::clip::Clip;
 use crate::job::speakers::SpeakerCount;
+use crate::job::subtitles::Subtitles;
+use crate::job::wording::{Filter, FilterMethod, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, JobOptions, Task};
 
 const FILE: &str = "7b1c2d3e-4f50-4a61-8b72-9c83ad94be05";
@@ -68,6 +71,16 @@ fn every_option_of_a_job_arrives_cleaned() {
         word_timestamps: Some(true),
         channels: Some(Channels::Separate),
         speakers: Some(Some(SpeakerCount { min: Some(2), max: Some(4) })),
+        clip: Clip::new(Some(12.5), Some(60.0)).unwrap(),
+        wording: Wording {
+            vocabulary: vec!["Łukasz Nowak".to_owned(), "Kubernetes".to_owned()],
+            replacements: [("cooper netties".to_owned(), "Kubernetes".to_owned())].into(),
+            filter: Some(Filter { words: vec!["damn".to_owned()], method: FilterMethod::Remove }),
+            redact: vec![Private::CardNumber, Private::Email],
+            redaction_output: RedactionOutput::RedactedAndUnredacted,
+        },
+        subtitles: Some(Subtitles { line_chars: 32, lines: 1, ..Subtitles::default() }),
+        priority: Some(4),
     };
     assert_eq!(jobs(golden!("job_all_options")), [expected]);
 }

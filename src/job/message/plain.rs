@@ -1,12 +1,17 @@
 //! The plain job: what the transcription Lambda sends, and what the older worker's producers send.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{bad, clean_id, location, owners, shown};
 use crate::fault::Fault;
+use crate::job::clip::Clip;
 use crate::job::speakers::Speakers;
+use crate::job::subtitles::Subtitles;
+use crate::job::wording::{Filter, Private, RedactionOutput, Wording};
 use crate::job::{Channels, Echo, Format, Job, JobOptions, Task, ids, language};
 use crate::objects::Location;
 
@@ -75,7 +80,29 @@ pub struct PlainJob {
     pub channels: Option<Channels>,
     /// Who speaks: `true`, or how many do.
     pub speakers: Option<Speakers>,
-    /// Accepted for the older worker's producers; not used.
+    /// Only what comes after so many seconds of the recording is heard. Times stay the recording's own.
+    #[schemars(range(min = 0.0))]
+    pub start_secs: Option<f64>,
+    /// Only what comes before so many seconds of the recording is heard.
+    #[schemars(range(min = 0.0))]
+    pub end_secs: Option<f64>,
+    /// Names and terms to expect in each window of speech, in the spelling that is wanted: about ten; more than 20 weaken each
+    /// other.
+    #[schemars(length(max = 100))]
+    pub vocabulary: Option<Vec<String>>,
+    /// What is written in the place of words and phrases: whole ones, whatever their case. Small letters take the case of what
+    /// they replace.
+    pub replacements: Option<BTreeMap<String, String>>,
+    /// Words that are not to be read.
+    pub filter: Option<Filter>,
+    /// What is taken out of all that is written.
+    pub redact: Option<Vec<Private>>,
+    /// Whether the JSON as it was heard is kept besides.
+    pub redaction_output: Option<RedactionOutput>,
+    /// How `srt` and `vtt` are laid out.
+    pub subtitles: Option<Subtitles>,
+    /// How many turns it has at the engine against the tenant's other jobs: 1 (usual) to 10, or `low` (1), `normal` (1), `high` (4).
+    /// Anything else counts as 1.
     pub priority: Option<Value>,
     /// Accepted for the older worker's producers; not used.
     pub estimated_duration_seconds: Option<Value>,
@@ -129,6 +156,13 @@ impl PlainJob {
             formats.dedup();
             formats
         });
+        let wording = Wording {
+            vocabulary: self.vocabulary.unwrap_or_default(),
+            replacements: self.replacements.unwrap_or_default(),
+            filter: self.filter,
+            redact: self.redact.unwrap_or_default(),
+            redaction_output: self.redaction_output.unwrap_or_default(),
+        };
         Ok(JobOptions {
             language,
             languages,
@@ -143,6 +177,10 @@ impl PlainJob {
                 .map(Speakers::count)
                 .transpose()
                 .map_err(|why| bad(format!("`speakers`: {why}")))?,
+            clip: Clip::new(self.start_secs, self.end_secs).map_err(bad)?,
+            wording: wording.clean().map_err(bad)?,
+            subtitles: self.subtitles.map(Subtitles::checked).transpose().map_err(bad)?,
+            priority: self.priority.as_ref().and_then(weight),
         })
     }
 }
@@ -150,7 +188,22 @@ impl PlainJob {
 /// A plain job's body that asks for exactly this job, whatever the message it came in.
 pub fn single(job: &Job) -> String {
     let Job { id, user_id, file_id, source, output, place_is_named, options, echo } = job;
-    let JobOptions { language, languages, task, model, prompt, formats, word_timestamps, channels, speakers } = options;
+    let JobOptions {
+        language,
+        languages,
+        task,
+        model,
+        prompt,
+        formats,
+        word_timestamps,
+        channels,
+        speakers,
+        clip,
+        wording,
+        subtitles,
+        priority,
+    } = options;
+    let Wording { vocabulary, replacements, filter, redact, redaction_output } = wording;
     let mut body = json!({
         "job_id": id,
         "user_id": user_id,
@@ -167,6 +220,15 @@ pub fn single(job: &Job) -> String {
         "word_timestamps": word_timestamps,
         "channels": channels,
         "speakers": speakers.map(|count| count.map_or(Speakers::Wanted(false), Speakers::from)),
+        "start_secs": clip.map(|clip| clip.start_secs),
+        "end_secs": clip.and_then(|clip| clip.end_secs),
+        "vocabulary": (!vocabulary.is_empty()).then_some(vocabulary),
+        "replacements": (!replacements.is_empty()).then_some(replacements),
+        "filter": filter,
+        "redact": (!redact.is_empty()).then_some(redact),
+        "redaction_output": (!redact.is_empty()).then_some(redaction_output),
+        "subtitles": subtitles,
+        "priority": priority,
         "metadata": echo.metadata,
         "tags": echo.tags,
     });
@@ -209,6 +271,15 @@ fn known_language(text: &str) -> Result<String, Fault> {
 fn known_languages(named: Vec<String>) -> Result<Vec<String>, Fault> {
     language::codes(&named)
         .map_err(|unknown| bad(format!("`languages` has \"{}\", which Whisper does not know", shown(unknown))))
+}
+
+/// The weight that a priority means. Producers of the older worker send what they like: it fails no job.
+fn weight(priority: &Value) -> Option<u8> {
+    match priority {
+        Value::String(word) if word == "high" => Some(4),
+        Value::Number(number) => number.as_u64().filter(|number| (2..=10).contains(number)).map(|number| number as u8),
+        _ => None,
+    }
 }
 
 /// The text on one line, without control characters (a NUL would panic in the engine's C strings), capped and trimmed.

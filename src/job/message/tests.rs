@@ -226,13 +226,22 @@ fn a_job_by_itself_is_the_same_job() {
         json!({"s3_input_path": "s3://b/k.mp3", "file_id": 7, "user_id": "us-east-1:4a6b"}),
         json!({"s3_input_path": "s3://b/k.mp3", "s3_output_path": "s3://out/x.json", "language": "AUTO",
             "task": "translate", "model": "base", "prompt": "a\nb", "formats": ["vtt", "amazon"],
-            "word_timestamps": false, "channels": "separate"}),
+            "word_timestamps": false, "channels": "separate", "start_secs": 0.5, "end_secs": 7}),
         json!({"s3_input_path": "s3://b/k.mp3", "languages": ["de", "en-US", "yue"]}),
         json!({"detail-type": "Object Created", "detail": {"bucket": {"name": "b"},
             "object": {"key": "users/sub/7b1c2d3e-4f50-4a61-8b72-9c83ad94be05/a.mp3", "etag": "e"}}}),
     ] {
         let job = only_job(&body);
         assert_eq!(read(&single(&job)), Ok(Intake::from(job)), "{body}");
+    }
+}
+
+#[test]
+fn a_clip_that_is_none_is_a_bad_message_that_names_the_field() {
+    for (start, end, named) in [(json!(-1), json!(null), "start_secs"), (json!(9), json!(3), "end_secs")] {
+        let body = json!({"s3_input_path": "s3://b/k.mp3", "start_secs": start, "end_secs": end}).to_string();
+        let fault = read(&body).unwrap_err().to_string();
+        assert!(fault.contains(named), "{fault}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::{language, parts};
+use super::{guess, parts};
 use crate::audio::{Found, SAMPLE_RATE_HZ, Window};
 use crate::checkpoint::{FinishedWindow, shape};
 use crate::fault::Fault;
@@ -77,7 +77,7 @@ impl Answer {
             secs,
             no_speech = look.text.no_speech_prob,
             logprob = look.text.avg_logprob,
-            text = look.text.text(),
+            letters = placement::letters(&look.text.pieces),
             "sound without voice"
         );
         let Look { text, dropped } = match guard::is_speech_after_all(&look.text, secs, prompt) {
@@ -135,7 +135,7 @@ pub fn ask_again(
         let letters = placement::letters(&text.pieces);
         let is_dropped = letters == 0 && !dropped.is_empty();
         let guess = text.language_probability.filter(|_| letters > 0);
-        let vote = guess.map(|probability| (text.language.clone(), language::thousandths(probability)));
+        let vote = guess.map(|probability| (text.language.clone(), guess::thousandths(probability)));
         let vote = answer.vote.clone().or(vote);
         Ok(Answer { letters, text, vote, is_dropped, dropped, retried: doubt.is_some(), ..answer })
     }
@@ -168,7 +168,7 @@ async fn listen_to(
     parts: &[Range<usize>],
     options: WindowOptions,
 ) -> Result<Vec<(WindowText, f64)>, Fault> {
-    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && language::is_certain(first));
+    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && guess::is_certain(first));
     let options = WindowOptions { language, ..options };
     let looks = parts.iter().map(|part| {
         let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();
@@ -176,7 +176,9 @@ async fn listen_to(
     });
     let heard = try_join_all(looks.collect::<Vec<_>>()).await?;
     let secs = parts.iter().map(|part| part.len() as f64 / f64::from(SAMPLE_RATE_HZ));
-    Ok(heard.into_iter().zip(secs).collect())
+    let begins = parts.iter().map(|part| part.start / (SAMPLE_RATE_HZ as usize / 1_000));
+    let heard = heard.into_iter().zip(begins).map(|(text, ms)| text.later_by(u32::try_from(ms).unwrap_or(u32::MAX)));
+    Ok(heard.zip(secs).collect())
 }
 
 /// Listens again, to the parts between the window's pauses, and takes what is heard there when it is more.

@@ -8,13 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::Answer;
+use super::guess::{CERTAIN, is_certain, thousandths};
 use crate::audio::Found;
-use crate::transcribe::wire::{WindowOptions, WindowText};
+use crate::transcribe::wire::WindowOptions;
 use crate::transcript::Language;
 
-/// Probability, in thousandths, from which on the parts of a window are heard in the language that was guessed for all of it;
-/// and the share of the votes with which a language has won.
-const CERTAIN: u32 = 600;
 /// Probability, in thousandths, from which on a window keeps its own language although another one wins later.
 const SURE: u32 = 800;
 /// Windows with text that decide. One may be an announcement in another language.
@@ -24,17 +22,6 @@ const DECIDING: u32 = 3;
 const LEAST_VOTES: u32 = 1_000;
 /// Answers that wait for the decision, at most; their samples are kept, 2 MB each.
 const MOST_WAITING: usize = 8;
-
-/// The probability of a guess as a vote: in whole thousandths, whose sums have no rounding.
-pub fn thousandths(probability: f32) -> u16 {
-    // a float that is no number becomes 0
-    (probability * 1000.0).round().clamp(0.0, 1000.0) as u16
-}
-
-/// Whether the text's language was given, or guessed with certainty.
-pub fn is_certain(text: &WindowText) -> bool {
-    text.language_probability.is_none_or(|p| u32::from(thousandths(p)) >= CERTAIN)
-}
 
 /// The languages of a job, as far as they are known.
 #[derive(Default)]

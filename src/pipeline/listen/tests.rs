@@ -94,7 +94,7 @@ impl Link for Lanes {
 fn answer(number: usize, said: Said, options: &WindowOptions) -> WindowText {
     let language = options.language.clone().unwrap_or_else(|| said.language.to_owned());
     let words = if said.is_music { "[Music]".to_owned() } else { format!("in {language} number {number}") };
-    let pieces = words.split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9 }).collect();
+    let pieces = words.split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9, said: None }).collect();
     let language_probability = options.language.is_none().then_some(said.probability);
     WindowText { language, language_probability, pieces, avg_logprob: -0.2, ..WindowText::default() }
 }
@@ -139,8 +139,9 @@ fn work(script: &Script, languages: &[&str], resume: Option<Resume>) -> Listenin
     Listening {
         recording: Box::new(Windows(script.said.clone())),
         name: "talk".to_owned(),
-        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None },
+        audio: AudioOptions { channels: Channels::Mix, max_duration_secs: 36_000.0, ffmpeg: None, clip: None },
         options: WindowOptions { languages, ..WindowOptions::default() },
+        share: Default::default(),
         on_progress: None,
         on_step: Box::new(|| ()),
         resume,

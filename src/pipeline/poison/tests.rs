@@ -29,6 +29,7 @@ fn delivery(receive_count: u32) -> Delivery {
         body: String::new(),
         receive_count,
         sent_at_ms: 0,
+        tenant: None,
         max_receive_count: Some(3),
         trace: None,
     }

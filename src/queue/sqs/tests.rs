@@ -122,6 +122,7 @@ async fn a_reason_that_makes_a_dead_letter_too_large_is_shortened() {
         receipt: "r".to_owned(),
         receive_count: 1,
         sent_at_ms: 0,
+        tenant: None,
         group: None,
         trace: Some("Root=1-5759e988-bd862e3fe1be46a994272793".to_owned()),
     };

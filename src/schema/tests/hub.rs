@@ -28,6 +28,7 @@ fn misfits(user: &str, file: &str, transcript: Option<&Transcript>) -> Vec<Strin
         md_key: None,
         ndjson_key: None,
         podcast_key: None,
+        unredacted_json_key: None,
     };
     let event = match transcript {
         Some(transcript) => TranscriptionCompleted::done(&job, transcript, location, 1.5, now),

@@ -12,7 +12,8 @@ fn window(secs: f64) -> Window {
 /// In pieces of three characters: tokens end anywhere.
 fn heard(text: &str, no_speech_prob: f32, avg_logprob: f32) -> WindowText {
     let chars: Vec<char> = text.chars().collect();
-    let pieces = chars.chunks(3).map(|piece| Piece { text: piece.iter().collect(), p: avg_logprob.exp() }).collect();
+    let pieces =
+        chars.chunks(3).map(|piece| Piece { text: piece.iter().collect(), p: avg_logprob.exp(), said: None }).collect();
     WindowText { pieces, no_speech_prob, avg_logprob, language: "en".to_owned(), ..Default::default() }
 }
 
@@ -113,7 +114,7 @@ fn a_word_people_say_goes_only_where_the_engine_hears_no_speech_or_something_els
 #[test]
 fn an_invented_phrase_at_the_end_goes_alone() {
     let mut said = heard(" And so it ends.", 0.1, -0.2);
-    said.pieces.push(Piece { text: " Thanks for watching!".to_owned(), p: 0.2 });
+    said.pieces.push(Piece { text: " Thanks for watching!".to_owned(), p: 0.2, said: None });
     let (text, dropped) = left(said, 5.0, Some(heard(" And so it ends.", 0.1, -0.2)));
     assert_eq!(text, " And so it ends.");
     assert_eq!(dropped, [(DropReason::Invented, "Thanks for watching!".to_owned())]);

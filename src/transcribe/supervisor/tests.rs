@@ -72,7 +72,8 @@ async fn one_guilty_window_among_innocents_is_found_whatever_it_does() {
             assert_eq!(problem.code, Code::EngineCrashed);
             assert!(innocent.iter().all(Result::is_ok), "{innocent:?}");
             assert_eq!((health.state(), engine.lanes()), (State::Well, LANES * engines));
-            assert!(engine.stats().crashes() <= 2);
+            // twice at one of them, once at each other
+            assert!(engine.stats().crashes() <= 1 + engines as u64);
         }
     }
 }

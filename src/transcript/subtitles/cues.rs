@@ -1,25 +1,15 @@
-//! Cues that can be read: at most two lines of 42 columns, seldom under one second, never over seven, never two at once.
+//! Cues that can be read: as many lines and columns as the job allows, seldom shorter than it wants, never longer, never two
+//! at once.
 
 use std::ops::Range;
 
+use crate::job::subtitles::Subtitles;
 use crate::script::{line, sentence};
 use crate::transcript::paragraph::speaker;
 use crate::transcript::{Segment, Transcript, Word, words};
 
-/// Columns of a line; what broadcasters allow.
-const LINE_COLUMNS: usize = 42;
-
-/// Columns aimed at for a whole cue: two lines, less what breaking at words leaves unused.
-const CUE_COLUMNS: usize = 76;
-
 /// Columns; fewer, left over for a cue of their own, would flash by.
 const ORPHAN_COLUMNS: usize = 16;
-
-/// Milliseconds; shorter flashes by. Kept where the neighbours leave room.
-const MIN_MS: u64 = 1_000;
-
-/// Milliseconds; longer is read twice.
-const MAX_MS: u64 = 7_000;
 
 /// One subtitle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +18,7 @@ pub struct Cue {
     pub start_ms: u64,
     /// Milliseconds, after `start_ms` and not after the next cue's start or the audio's end.
     pub end_ms: u64,
-    /// One or two.
+    /// At least one.
     pub lines: Vec<String>,
     /// Who speaks, where speakers have numbers.
     pub voice: Option<String>,
@@ -46,6 +36,7 @@ pub enum Naming {
 /// The transcript's cues in order. Where channels are separate, each segment's first cue names its channel, and a cue
 /// ends when another channel's begins. A cue is only dropped where more of them meet than there are milliseconds.
 pub fn cues(transcript: &Transcript, naming: Naming) -> Vec<Cue> {
+    let options = transcript.subtitles();
     let mut cues: Vec<Cue> = Vec::new();
     let mut before = None;
     for segment in &transcript.segments {
@@ -56,11 +47,11 @@ pub fn cues(transcript: &Transcript, naming: Naming) -> Vec<Cue> {
         };
         before = Some((segment.channel, segment.speaker));
         let voice = segment.speaker.and_then(|_| speaker(segment));
-        let of_segment = Layout::of(segment, label, transcript.written_in(segment)).cues();
+        let of_segment = Layout::of(segment, label, transcript.written_in(segment), options).cues();
         cues.extend(of_segment.into_iter().map(|cue| Cue { voice: voice.clone(), ..cue }));
     }
     cues.sort_by_key(|cue| cue.start_ms);
-    timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64)
+    timed(cues, (transcript.audio.duration.max(0.0) * 1000.0) as u64, &options)
 }
 
 /// A segment's words, the columns they take when all of them stand on one line, and where sentences end.
@@ -68,10 +59,11 @@ struct Layout {
     words: Vec<Word>,
     columns: Vec<Range<usize>>,
     ends_sentence: Vec<bool>,
+    options: Subtitles,
 }
 
 impl Layout {
-    fn of(segment: &Segment, label: Option<String>, language: &str) -> Self {
+    fn of(segment: &Segment, label: Option<String>, language: &str, options: Subtitles) -> Self {
         let mut all = words::timed(segment);
         let mut text = segment.text.clone();
         if let Some(label) = label {
@@ -82,7 +74,7 @@ impl Layout {
                 Word { start: segment.start, end: segment.start, word: label, probability: 1.0, speaker: None },
             );
         }
-        let words: Vec<Word> = all.into_iter().flat_map(|word| words::pieces(word, LINE_COLUMNS)).collect();
+        let words: Vec<Word> = all.into_iter().flat_map(|word| words::pieces(word, options.line_chars)).collect();
         let texts: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
         let mut columns: Vec<Range<usize>> = Vec::with_capacity(words.len());
         for (word, space) in texts.iter().zip(line::spaces(&text, texts.iter().copied())) {
@@ -90,7 +82,7 @@ impl Layout {
             columns.push(start..start + line::width(word));
         }
         let ends_sentence = sentence::ends(&texts, language);
-        Self { words, columns, ends_sentence }
+        Self { words, columns, ends_sentence, options }
     }
 
     fn cues(self) -> Vec<Cue> {
@@ -105,8 +97,12 @@ impl Layout {
     }
 
     fn cue(&self, range: Range<usize>) -> Cue {
-        let middle = self.line_break(&range).unwrap_or(range.end);
-        let lines = [range.start..middle, middle..range.end];
+        let mut lines = Vec::new();
+        let mut from = range.start;
+        for end in self.line_breaks(&range, self.options.lines).unwrap_or_default().into_iter().chain([range.end]) {
+            lines.push(from..end);
+            from = end;
+        }
         Cue {
             start_ms: self.start_ms(range.start),
             end_ms: self.end_ms(range.end),
@@ -132,15 +128,16 @@ impl Layout {
     /// the rest of the segment falls into cues of about the same length.
     fn end_of_cue(&self, from: usize) -> usize {
         let rest = self.width(&(from..self.words.len()));
+        let max_ms = ms(self.options.max_secs).max(1);
         let time_ms = self.end_ms(self.words.len()).saturating_sub(self.start_ms(from));
-        let cues_left = rest.div_ceil(CUE_COLUMNS).max(time_ms.div_ceil(MAX_MS) as usize).max(1);
+        let cues_left = rest.div_ceil(self.options.cue_chars()).max(time_ms.div_ceil(max_ms) as usize).max(1);
         let target = rest as f64 / cues_left as f64;
         let (mut best, mut best_score) = (from + 1, f64::NEG_INFINITY);
         for to in from + 1..=self.words.len() {
             let range = from..to;
             let lasts_ms = self.end_ms(to).saturating_sub(self.start_ms(from));
             // the first word is taken whatever it is: there has to be progress
-            if to > from + 1 && (lasts_ms > MAX_MS || self.line_break(&range).is_none()) {
+            if to > from + 1 && (lasts_ms > max_ms || self.line_breaks(&range, self.options.lines).is_none()) {
                 return best;
             }
             let unevenness = (self.width(&range) as f64 - target).abs() / target.max(1.0);
@@ -154,15 +151,29 @@ impl Layout {
         self.words.len()
     }
 
-    /// Where the second line starts: after punctuation if it can, else in the middle. The end when one line is enough,
-    /// `None` when two are not.
-    fn line_break(&self, range: &Range<usize>) -> Option<usize> {
-        if self.width(range) <= LINE_COLUMNS {
-            return Some(range.end);
+    /// Where lines start after the first: none where one is enough, `None` where so many are not.
+    fn line_breaks(&self, range: &Range<usize>, lines: usize) -> Option<Vec<usize>> {
+        if self.width(range) <= self.options.line_chars {
+            return Some(Vec::new());
         }
+        match lines {
+            0 | 1 => None,
+            2 => self.line_break(range).map(|middle| vec![middle]),
+            _ => {
+                // the first line as long as can be: what is left falls into the others
+                let fits = |end: &usize| self.width(&(range.start..*end)) <= self.options.line_chars;
+                let end = (range.start + 1..range.end).take_while(fits).last()?;
+                let others = self.line_breaks(&(end..range.end), lines - 1)?;
+                Some([end].into_iter().chain(others).collect())
+            }
+        }
+    }
+
+    /// Where the second line of two starts: after punctuation if it can, else in the middle. `None` when two are not enough.
+    fn line_break(&self, range: &Range<usize>) -> Option<usize> {
         let unevenness = |middle: usize| {
             let (first, second) = (self.width(&(range.start..middle)), self.width(&(middle..range.end)));
-            let fits = first <= LINE_COLUMNS && second <= LINE_COLUMNS;
+            let fits = first.max(second) <= self.options.line_chars;
             fits.then(|| first.abs_diff(second) as f64 - 30.0 * self.punctuation(middle))
         };
         let breaks = (range.start + 1..range.end).filter_map(|middle| Some((unevenness(middle)?, middle)));
@@ -195,21 +206,24 @@ impl Layout {
 }
 
 /// Gives sorted cues times at which each can be seen: in order, one at a time, within the audio.
-fn timed(cues: Vec<Cue>, audio_ms: u64) -> Vec<Cue> {
+fn timed(cues: Vec<Cue>, audio_ms: u64, options: &Subtitles) -> Vec<Cue> {
+    let (min_ms, max_ms) = (ms(options.min_secs), ms(options.max_secs));
     let mut seen: Vec<Cue> = Vec::with_capacity(cues.len());
     let mut coming = cues.into_iter().peekable();
     while let Some(mut cue) = coming.next() {
         let floor = seen.last().map_or(0, |before| before.end_ms);
         let start = cue.start_ms.max(floor).min(audio_ms);
-        let mut end = cue.end_ms.clamp(start + MIN_MS, start + MAX_MS);
+        let columns: usize = cue.lines.iter().map(|line| line::width(line)).sum();
+        let read_ms = ms(columns as f64 / options.chars_per_sec);
+        let mut end = cue.end_ms.max(start + read_ms).clamp(start + min_ms, start + max_ms);
         if let Some(next) = coming.peek() {
             // a cue short of its second takes it from the next one, though at most half of what both have
-            let shared = (start + MIN_MS).min(start + next.end_ms.saturating_sub(start) / 2);
+            let shared = (start + min_ms).min(start + next.end_ms.saturating_sub(start) / 2);
             end = end.min(next.start_ms.max(shared));
         }
         cue.end_ms = end.min(audio_ms);
         // what is still short may begin early, where nothing else is seen
-        cue.start_ms = start.min(cue.end_ms.saturating_sub(MIN_MS)).max(floor.min(start));
+        cue.start_ms = start.min(cue.end_ms.saturating_sub(min_ms)).max(floor.min(start));
         if cue.start_ms < cue.end_ms || squeeze(seen.last_mut(), &mut cue) {
             seen.push(cue);
         }

@@ -5,6 +5,9 @@ use crate::script::word;
 use crate::transcript::samples::{segment, transcript};
 use crate::transcript::tidy::{tests::wild_segments, tidy};
 
+const LINE_COLUMNS: usize = 42;
+const MAX_MS: u64 = 7_000;
+
 fn assert_readable(cues: &[Cue], audio_ms: u64, what: &str) {
     let mut from = 0;
     for cue in cues {
@@ -121,4 +124,32 @@ fn two_channels_at_once_are_seen_one_after_the_other() {
     let cues = cues(&transcript(6.0, 2, "en", both), Naming::InText);
     let seen: Vec<_> = cues.iter().map(|cue| (cue.start_ms, cue.end_ms, cue.lines.concat())).collect();
     assert_eq!(seen, [(0, 1_000, "Channel 0: No.".to_owned()), (1_000, 6_000, "Channel 1: Yes.".to_owned())]);
+}
+
+#[test]
+fn cues_are_laid_out_as_the_job_wants_them() {
+    let said = "We shall go on to the end, we shall fight in France, we shall fight on the seas and oceans, \
+                we shall fight with growing confidence and growing strength in the air.";
+    for (line_chars, lines) in [(20, 1), (32, 2), (42, 2), (30, 3), (20, 4)] {
+        let options = Subtitles { line_chars, lines, max_secs: 9.0, ..Subtitles::default() };
+        let mut transcript = transcript(16.0, 1, "en", vec![segment(0.0, 14.0, said, None)]);
+        transcript.request.iter_mut().for_each(|request| request.subtitles = Some(options));
+        let cues = cues(&transcript, Naming::InText);
+        assert_eq!(shown(&cues), said);
+        for cue in &cues {
+            assert!(cue.lines.len() <= lines && cue.end_ms - cue.start_ms <= 9_000, "{cue:?}");
+            assert!(cue.lines.iter().all(|line| line::width(line) <= line_chars), "{cue:?}");
+        }
+        assert!(cues.iter().any(|cue| cue.lines.len() == lines), "{cues:?}");
+    }
+}
+
+#[test]
+fn what_was_said_fast_stays_until_it_can_be_read_where_nothing_follows() {
+    let fast = "This is a sentence of forty-two characters";
+    let cues = cues(
+        &transcript(20.0, 1, "en", vec![segment(0.0, 1.0, fast, None), segment(10.0, 11.0, fast, None)]),
+        Naming::InText,
+    );
+    assert!(cues.iter().all(|cue| cue.end_ms - cue.start_ms == 2_471), "{cues:?}");
 }

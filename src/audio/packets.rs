@@ -1,10 +1,13 @@
 //! Packet by packet through a file: damage is skipped and counted, its time kept as silence, padding removed.
 
-use super::{Source, guarded, make_decoder, unopenable};
-use crate::audio::container::{Packet, Part, Step};
-use crate::audio::decode::Failure;
-use crate::audio::streams::{MAX_CHANNELS, Streams};
-use crate::audio::timeline::Timeline;
+use symphonia::core::codecs::audio::AudioDecoder;
+use symphonia::core::errors::Result as CodecResult;
+
+use super::codec::{self, guarded};
+use super::container::{Opened, Packet, Part, Step};
+use super::failure::{Failure, unopenable};
+use super::streams::{MAX_CHANNELS, Streams};
+use super::timeline::Timeline;
 use crate::fault::{Code, Fault};
 
 /// A lost packet is replaced by silence of its length, but no longer than any codec's packet, seconds: the length is
@@ -14,6 +17,27 @@ const MAX_PACKET_SECS: f64 = 1.0;
 /// Longer jumps of the time stamps than this are another clock, seconds. The tables of an MP4 file are believed: one wrong
 /// bit does not make them.
 const LONGEST_GAP_SECS: f64 = 600.0;
+
+/// An opened track, and what decodes it.
+pub struct Source {
+    /// The track.
+    pub opened: Opened,
+    decoder: Box<dyn AudioDecoder>,
+    /// Name of the codec.
+    pub codec: &'static str,
+}
+
+impl Source {
+    /// A decoder for an opened track.
+    ///
+    /// # Errors
+    /// There is none, or the decoder cannot do this.
+    pub fn new(opened: Opened) -> CodecResult<Self> {
+        let decoder = guarded(|| codec::decoder(&opened.format.params))?;
+        let codec = decoder.codec_info().short_name;
+        Ok(Self { opened, decoder, codec })
+    }
+}
 
 /// What was met on the way.
 #[derive(Default)]
@@ -51,10 +75,10 @@ struct Pump<'a> {
     shape: Option<(u32, usize)>,
 }
 
-/// Decodes packet by packet until the file ends.
+/// Decodes packet by packet until the file ends, or the part of it that is wanted.
 pub fn pump(source: &mut Source, streams: &mut Streams<'_>) -> Result<Tally, Failure> {
     let mut pump = Pump::new(source);
-    while pump.step(streams)? {}
+    while !streams.is_over() && pump.step(streams)? {}
     pump.timeline.finish(streams)?;
     pump.count_gaps(streams);
     pump.tally.is_silent = pump.timeline.is_silent();
@@ -95,7 +119,7 @@ impl<'a> Pump<'a> {
         };
         self.tally.packet_bytes += packet.coded.data.len() as u64;
         if let Some(params) = &packet.changed {
-            match guarded(|| make_decoder(params)) {
+            match guarded(|| codec::decoder(params)) {
                 Ok(decoder) => self.source.decoder = decoder,
                 Err(e) => self.tally.damage(e),
             }

@@ -1,33 +1,21 @@
 //! The built-in decoders: symphonia, and libopus for Opus.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::LazyLock;
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions, well_known};
-use symphonia::core::codecs::registry::CodecRegistry;
-use symphonia::core::errors::{Error, Result as CodecResult};
 
-use self::packets::Tally;
 use super::AudioReport;
-use super::container::{self, Opened, Track, Unreadable};
-use super::decode::Failure;
+use super::codec;
+use super::container::{self, Step, Track, Unreadable};
+use super::failure::{Failure, unopenable};
+use super::packets::{self, Source, Tally};
 use super::resample::RATES_HZ;
 use super::streams::{Sink, Streams};
 use super::tracks;
 use crate::fault::{Code, Fault};
 use crate::transcript::{AudioRef, Warning};
 
-pub mod packets;
 mod places;
-
-static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
-    let mut codecs = CodecRegistry::new();
-    symphonia::default::register_enabled_codecs(&mut codecs);
-    codecs.register_audio_decoder::<symphonia_adapter_libopus::OpusDecoder>();
-    codecs
-});
 
 /// Missing audio up to this long, or this share of the whole, is a rounded duration and not a truncated file.
 const TOLERATED_MISSING_SECS: f64 = 1.0;
@@ -38,24 +26,8 @@ const TOLERATED_MISSING_SHARE: f64 = 0.02;
 const CHANCE_FIND_SECS: f64 = 2.0;
 const CHANCE_FIND_SHARE: f64 = 0.2;
 
-/// An opened track, and what decodes it.
-pub struct Source {
-    opened: Opened,
-    decoder: Box<dyn AudioDecoder>,
-    codec: &'static str,
-}
-
-impl Source {
-    /// A decoder for an opened track.
-    ///
-    /// # Errors
-    /// There is none, or the decoder cannot do this.
-    pub fn new(opened: Opened) -> CodecResult<Self> {
-        let decoder = guarded(|| make_decoder(&opened.format.params))?;
-        let codec = decoder.codec_info().short_name;
-        Ok(Self { opened, decoder, codec })
-    }
-}
+/// Packets that tell how many seconds a byte is, some 10 s of them.
+const PACKETS_OF_AN_ESTIMATE: usize = 400;
 
 /// Decodes an audio track of `path` into `streams`: the default one, else the first with sound.
 pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Failure> {
@@ -68,6 +40,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     let choice = choose(path, streams, &all)?;
     let mut source = open(path, name, choice.index)?;
     let expected_secs = source.opened.expected_secs;
+    let expected_secs = expected_secs.map(|secs| streams.wanted(secs));
     if let Some(secs) = expected_secs {
         streams.check_duration(secs)?;
     }
@@ -96,7 +69,7 @@ pub fn decode(path: &Path, streams: &mut Streams<'_>) -> Result<AudioReport, Fai
     }
     warnings.extend(choice.warning(tally.is_silent, &all));
     let audio = AudioRef {
-        duration: streams.secs(),
+        duration: streams.end_secs(),
         codec: source.codec.to_owned(),
         container: source.opened.container.to_owned(),
         sample_rate_hz: streams.rate_hz(),
@@ -139,7 +112,7 @@ fn open(path: &Path, name: &str, index: usize) -> Result<Source, Failure> {
         return Err(Failure::unreadable(Code::UnsupportedFormat, message));
     }
     Source::new(opened).map_err(|e| {
-        let message = format!("{name}: no built-in decoder for {} in {container} ({e})", codec_name(&params));
+        let message = format!("{name}: no built-in decoder for {} in {container} ({e})", codec::name(&params));
         Failure::unreadable(Code::UnsupportedFormat, message)
     })
 }
@@ -155,7 +128,7 @@ fn judge(
     let (name, codec, container, secs) = (streams.name(), source.codec, source.opened.container, streams.secs());
     let bare = matches!(source.codec, "mp1" | "mp2" | "mp3") || container == "aac";
     let filled = tally.packet_bytes as f64 / file_bytes.max(1) as f64;
-    if bare && secs < CHANCE_FIND_SECS && filled < CHANCE_FIND_SHARE {
+    if bare && !streams.is_over() && secs < CHANCE_FIND_SECS && filled < CHANCE_FIND_SHARE {
         let message = format!("{name} is in no audio format that can be read (a few bytes of it look like {codec})");
         return Err(Failure::unreadable(Code::UnsupportedFormat, message));
     }
@@ -168,24 +141,29 @@ fn judge(
     Err(Failure::unreadable(Code::CorruptAudio, message))
 }
 
-/// A decoder that leaves trimming to us where symphonia's would lose audio.
-fn make_decoder(params: &AudioCodecParameters) -> CodecResult<Box<dyn AudioDecoder>> {
-    let mpeg = [well_known::CODEC_ID_MP1, well_known::CODEC_ID_MP2, well_known::CODEC_ID_MP3].contains(&params.codec);
-    CODECS.make_audio_decoder(params, &AudioDecoderOptions::default().gapless(!mpeg))
-}
-
-/// The duration in seconds that a file's container states; `None` where it does not, or cannot be read.
-pub fn stated_secs(path: &Path, name: &str) -> Option<f64> {
-    container::open(path, name, 0).ok()?.expected_secs
+/// The duration in seconds that a file's container states, or that its first packets let expect of its size; `None` where
+/// neither is to be had.
+pub fn likely_secs(path: &Path, name: &str) -> Option<f64> {
+    let mut opened = container::open(path, name, 0).ok()?;
+    opened.expected_secs.or_else(|| {
+        let file_bytes = std::fs::metadata(path).ok()?.len();
+        let (mut secs, mut bytes) = (0.0, 0);
+        for _ in 0..PACKETS_OF_AN_ESTIMATE {
+            match opened.demuxer.next().ok()? {
+                Step::Packet(packet) => {
+                    secs += packet.secs;
+                    bytes += packet.coded.data.len();
+                }
+                Step::Damaged(_) => {}
+                Step::End { .. } => break,
+            }
+        }
+        (secs > 0.0 && bytes > 0).then(|| secs * file_bytes as f64 / bytes as f64)
+    })
 }
 
 fn is_short(secs: f64, expected: f64) -> bool {
     expected - secs > TOLERATED_MISSING_SECS && expected - secs > expected * TOLERATED_MISSING_SHARE
-}
-
-/// Runs decoder code; a panic in it is an error of the file.
-pub fn guarded<T>(work: impl FnOnce() -> CodecResult<T>) -> CodecResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(Error::DecodeError("the decoder panicked")))
 }
 
 fn failure(name: &str, reason: Unreadable) -> Failure {
@@ -193,30 +171,4 @@ fn failure(name: &str, reason: Unreadable) -> Failure {
         Unreadable::Reason(code, reason) => Failure::unreadable(code, format!("{name} {reason}")),
         Unreadable::Io(error) => unopenable(name, &error).into(),
     }
-}
-
-fn unopenable(name: &str, error: &std::io::Error) -> Fault {
-    Fault::transient(Code::Internal, format!("failed to read the downloaded copy of {name}: {error}"))
-}
-
-/// What people call a codec.
-pub fn codec_name(params: &AudioCodecParameters) -> String {
-    let known = [
-        (well_known::CODEC_ID_AAC, "aac"),
-        (well_known::CODEC_ID_AC3, "ac3"),
-        (well_known::CODEC_ID_EAC3, "e-ac3"),
-        (well_known::CODEC_ID_AC4, "ac4"),
-        (well_known::CODEC_ID_DCA, "dts"),
-        (well_known::CODEC_ID_TRUEHD, "truehd"),
-        (well_known::CODEC_ID_OPUS, "opus"),
-        (well_known::CODEC_ID_VORBIS, "vorbis"),
-        (well_known::CODEC_ID_FLAC, "flac"),
-        (well_known::CODEC_ID_MP3, "mp3"),
-        (well_known::CODEC_ID_SPEEX, "speex"),
-        (well_known::CODEC_ID_WAVPACK, "wavpack"),
-        (well_known::CODEC_ID_TTA, "tta"),
-        (well_known::CODEC_ID_WMA, "wma"),
-    ];
-    let name = known.iter().find(|(id, _)| *id == params.codec).map(|(_, name)| (*name).to_owned());
-    name.unwrap_or_else(|| format!("codec {}", params.codec))
 }
