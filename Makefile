@@ -26,6 +26,7 @@ test:
 	$(CARGO) $(QUICKER) test --release --no-run
 	@$(WORKER) model pull tiny.en --models-dir $(MODELS)
 	@$(WORKER) model pull base --models-dir $(MODELS)
+	@$(WORKER) model pull speakers --models-dir $(MODELS)
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) $(QUICKER) test --release
 
 ## make test-stack  the hub in terraform/: its plan, checkov, and a transcript through it on a stand-in; needs terraform

@@ -232,10 +232,9 @@ impl Machine<'_> {
     }
 
     fn enter(&mut self, entries: &[Id]) -> Result<(), String> {
-        match self.top()? {
-            Value::Dict(dict) => dict.extend(entries.as_chunks::<2>().0.iter().map(|[key, value]| (*key, *value))),
-            // an attribute of an object that is never made
-            _ => {}
+        // else an attribute of an object that is never made
+        if let Value::Dict(dict) = self.top()? {
+            dict.extend(entries.as_chunks::<2>().0.iter().map(|[key, value]| (*key, *value)));
         }
         Ok(())
     }

@@ -242,7 +242,7 @@ fn dot(a: &Voice, b: &Voice) -> f32 {
             sums[i] += a[i] * b[i];
         }
     }
-    const { assert!(SIZE % 8 == 0) };
+    const { assert!(SIZE.is_multiple_of(8)) };
     sums.iter().sum()
 }
 

@@ -16,6 +16,9 @@ use crate::job::speakers::SpeakerCount;
 /// for labels leaves the cores to them.
 const NICENESS: i32 = 10;
 
+/// A window's index, and what was seen in it.
+pub type Reply = (usize, Result<Glimpse, String>);
+
 /// A window to be looked at.
 pub struct Task {
     /// Of its stream, from 0.
@@ -25,7 +28,7 @@ pub struct Task {
     /// 16 kHz.
     pub pcm: Vec<f32>,
     /// Who waits.
-    pub reply: Sender<(usize, Result<Glimpse, String>)>,
+    pub reply: Sender<Reply>,
 }
 
 /// Where voices are told apart, if anybody asks. Cheap to clone.
@@ -106,6 +109,6 @@ fn work(nets: &Nets, queue: &Mutex<Receiver<Task>>) {
 }
 
 /// Where a stream's answers come in.
-pub fn replies() -> (Sender<(usize, Result<Glimpse, String>)>, Receiver<(usize, Result<Glimpse, String>)>) {
+pub fn replies() -> (Sender<Reply>, Receiver<Reply>) {
     channel()
 }

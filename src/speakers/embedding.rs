@@ -181,7 +181,7 @@ impl Layer {
             general_mat_mul(1.0, tap, &inner.slice(s![.., from..from + times]), added, out);
         }
         for (mut row, gates) in out.rows_mut().into_iter().zip(gates.rows()) {
-            for (mut shared, gate) in row.axis_chunks_iter_mut(ndarray::Axis(0), SHARED).into_iter().zip(gates) {
+            for (mut shared, gate) in row.axis_chunks_iter_mut(ndarray::Axis(0), SHARED).zip(gates) {
                 shared.iter_mut().for_each(|value| *value *= gate);
             }
         }

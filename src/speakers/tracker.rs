@@ -6,7 +6,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
-use super::crew::{Crew, Task, Voices, replies};
+use super::crew::{Crew, Reply, Task, Voices, replies};
 use super::glimpse::Glimpse;
 use super::segmentation::WINDOW_SAMPLES;
 use super::turns::{Followed, turns};
@@ -45,8 +45,8 @@ struct Stream {
     /// By window; those under way are missing.
     seen: Vec<Option<Glimpse>>,
     under_way: usize,
-    reply: Sender<(usize, Result<Glimpse, String>)>,
-    answers: Receiver<(usize, Result<Glimpse, String>)>,
+    reply: Sender<Reply>,
+    answers: Receiver<Reply>,
 }
 
 impl Tracker {
