@@ -47,7 +47,7 @@ enum Command {
     /// Transcribe files, here and now
     Transcribe(Box<transcribe::TranscribeArgs>),
     /// Send a job to the queue
-    Submit(submit::SubmitArgs),
+    Submit(Box<submit::SubmitArgs>),
     /// Dead letters: list them, look at one, send them again, remove them
     Dlq(dlq::DlqArgs),
     /// Fetch, list and verify models
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
         },
         Command::Run(config) => block_on(run::main(*config)),
         Command::Transcribe(args) => block_on(transcribe::main(*args)),
-        Command::Submit(args) => block_on(submit::main(args)),
+        Command::Submit(args) => block_on(submit::main(*args)),
         Command::Dlq(args) => block_on(dlq::main(args)),
         Command::Check(config) => block_on(check::main(*config)),
         Command::Bench(args) => block_on(bench::main(*args)),

@@ -115,7 +115,7 @@ impl Line {
     }
 
     /// How many windows wait.
-    pub fn len(&self) -> usize {
+    pub fn windows(&self) -> usize {
         self.tenants.iter().flat_map(|tenant| &tenant.jobs).map(|job| job.tasks.len()).sum()
     }
 

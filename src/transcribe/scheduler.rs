@@ -154,7 +154,7 @@ impl Scheduler {
     /// Windows that wait for a lane.
     pub fn queued(&self) -> usize {
         let waiting = self.waiting();
-        waiting.suspects.len() + waiting.line.len()
+        waiting.suspects.len() + waiting.line.windows()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
