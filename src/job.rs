@@ -14,6 +14,7 @@ pub mod clip;
 pub mod ids;
 pub mod language;
 pub mod message;
+pub mod status;
 pub mod subtitles;
 pub mod wording;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::clip::ClipArgs;
 use super::complain;
 use super::wording::WordingArgs;
 use crate::app::places;
@@ -78,13 +79,8 @@ pub struct SubmitArgs {
     #[arg(long, value_enum)]
     channels: Option<Channels>,
 
-    /// Hear only what comes after so many seconds
-    #[arg(long, value_name = "SECS")]
-    start_secs: Option<f64>,
-
-    /// Hear only what comes before so many seconds
-    #[arg(long, value_name = "SECS")]
-    end_secs: Option<f64>,
+    #[command(flatten)]
+    clip: ClipArgs,
 
     #[command(flatten)]
     wording: WordingArgs,
@@ -110,8 +106,7 @@ impl SubmitArgs {
         put("formats", self.formats.as_ref().map(|v| json!(v)));
         put("word_timestamps", self.word_timestamps.then_some(json!(true)));
         put("channels", self.channels.map(|v| json!(v)));
-        put("start_secs", self.start_secs.map(|v| json!(v)));
-        put("end_secs", self.end_secs.map(|v| json!(v)));
+        body.extend(self.clip.fields());
         body.extend(self.wording.fields());
         Value::Object(body)
     }

@@ -38,7 +38,7 @@ pub fn call() -> Transcript {
 
 /// Nothing was said.
 pub fn silence() -> Transcript {
-    let language = Some(Language { code: language::UNDETERMINED.to_owned(), probability: None });
+    let language = Some(Language { code: crate::job::language::UNDETERMINED.to_owned(), probability: None });
     Transcript { language, quality: Quality::default(), ..transcript(5.0, 1, "en", Vec::new()) }
 }
 
