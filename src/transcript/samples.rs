@@ -90,7 +90,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
             ..Request::default()
         }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
-        text: text::join(&segments),
+        text: paragraph::join(&segments),
         paragraphs: paragraph::listed(&segments),
         timing: Some(Timing::Measured),
         segments,
