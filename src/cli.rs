@@ -13,6 +13,7 @@ use crate::telemetry::{self, LogTo};
 
 pub mod bench;
 pub mod check;
+mod clip;
 pub mod dlq;
 pub mod model;
 pub mod run;

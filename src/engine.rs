@@ -17,6 +17,7 @@ pub mod embedding;
 pub mod encoder;
 pub mod forward;
 pub mod greedy;
+pub mod kinds;
 pub mod lane;
 pub mod lanes;
 pub mod model;

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod language;
 pub mod message;
 pub mod speakers;
+pub mod status;
 pub mod subtitles;
 pub mod wording;
 

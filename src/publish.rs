@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+pub use crate::job::status::Status;
 use crate::transcript::LanguageShare;
 use underway::{TranscriptionProgress, TranscriptionStarted};
 
@@ -89,29 +90,6 @@ pub struct TranscriptionCompleted {
     /// The job's `tags`, as they were sent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tags: Option<Value>,
-}
-
-/// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// A whole transcript.
-    Completed,
-    /// A transcript with warnings: damaged packets were skipped, or the input was cut short.
-    Partial,
-    /// No transcript; `error` says why.
-    Failed,
-}
-
-impl Status {
-    /// As events spell it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Partial => "partial",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// The source object.

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::fault::{Code, Fault};
 use crate::health::{Health, Part};
 use child::EngineCommand;
-use line::Share;
-use scheduler::{Scheduler, SessionId, Task};
+use scheduler::Scheduler;
 use stats::Stats;
 use supervisor::{EngineSettings, Supervisor};
+use task::{SessionId, Share, Task};
 use wire::{EngineInfo, WindowOptions, WindowText};
 
 pub mod child;
@@ -30,6 +30,7 @@ pub mod probe;
 pub mod scheduler;
 pub mod stats;
 pub mod supervisor;
+pub mod task;
 pub mod trust;
 pub mod wire;
 

@@ -4,30 +4,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Code;
-use crate::job::clip::Clip;
-use crate::job::speakers::SpeakerCount;
+use crate::job::status::Status;
 use crate::job::subtitles::Subtitles;
-use crate::job::wording::{FilterMethod, Private, RedactionOutput};
-use crate::job::{Channels, Format, Task, language};
-use crate::publish::{Status, TranscriptMetadata};
+use crate::job::{Format, Task};
 use crate::script::word;
 
 pub mod amazon;
+mod audio;
 mod html;
 pub mod json;
+mod language;
 mod mark;
 mod markdown;
 mod ndjson;
 pub(crate) mod paragraph;
 mod places;
 mod podcast;
+mod quality;
+mod request;
+mod speaker;
 pub mod subtitles;
 pub mod text;
 pub mod tidy;
 pub mod words;
 
+pub use audio::{AudioRef, AudioTrack};
+pub use language::{Language, LanguageShare};
 pub use mark::{Mark, MarkKind};
 pub use paragraph::ParagraphRef;
+pub use quality::{DropReason, Dropped, Quality};
+pub use request::Request;
+pub use speaker::Speaker;
 pub use tidy::{round_ms, tidy};
 
 /// Version of the JSON document.
@@ -99,72 +106,6 @@ pub enum Timing {
     Placed,
 }
 
-/// One of the languages that were spoken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LanguageShare {
-    /// Whisper's code, ISO 639-1 where one exists.
-    pub code: String,
-    /// Length of its segments, seconds.
-    pub seconds: f64,
-}
-
-/// What a job asked for, the worker's defaults included. Asked otherwise it is another job.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Request {
-    /// Whisper's language code; absent when it was to be detected.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub language: Option<String>,
-    /// Whisper's language codes between which each window was decided; absent when there were none.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub languages: Vec<String>,
-    /// Words to expect, redacted as the text is.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub prompt: Option<String>,
-    /// What became of several channels.
-    pub channels: Channels,
-    /// Whether words were to have times.
-    pub word_timestamps: bool,
-    /// Between how many speakers it was to be told who speaks; absent where it was not.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub speakers: Option<SpeakerCount>,
-    /// Names and terms to expect, redacted as the text is.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub vocabulary: Vec<String>,
-    /// Stands for the lists of words that were replaced or filtered: other lists have another.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub word_lists: Option<String>,
-    /// What became of filtered words; absent when none were filtered.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub filter_method: Option<FilterMethod>,
-    /// What was redacted.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub redact: Vec<Private>,
-    /// Whether an unredacted JSON was written too; absent when nothing was redacted.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub redaction_output: Option<RedactionOutput>,
-    /// The part that was heard; absent when it was all.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub clip: Option<Clip>,
-    /// How subtitles are laid out; absent when as usual.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub subtitles: Option<Subtitles>,
-    /// The renditions that were written.
-    pub formats: Vec<Format>,
-}
-
-impl Request {
-    /// Whether a transcript made for this is what `other` asks for too, renditions aside: those can be made from it.
-    pub fn covers(&self, other: &Self) -> bool {
-        let words = self.word_timestamps || !other.word_timestamps;
-        let languages = self.language == other.language && self.languages == other.languages;
-        let heard = self.channels == other.channels && self.clip == other.clip && self.speakers == other.speakers;
-        let lists = self.word_lists == other.word_lists && self.filter_method == other.filter_method;
-        let private = self.redact == other.redact && self.redaction_output == other.redaction_output;
-        let prompted = self.prompt == other.prompt && self.vocabulary == other.vocabulary;
-        words && languages && prompted && heard && lists && private
-    }
-}
-
 /// Ids of the job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JobRef {
@@ -187,58 +128,6 @@ pub struct SourceRef {
     pub etag: String,
     /// Size in bytes.
     pub size_bytes: u64,
-}
-
-/// What the decoder found.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AudioRef {
-    /// Decoded length, seconds; of a clip, where it ends.
-    pub duration: f64,
-    /// Codec name, such as `mp3`.
-    pub codec: String,
-    /// Container name, such as `isomp4`.
-    pub container: String,
-    /// Decoded sample rate.
-    pub sample_rate_hz: u32,
-    /// Channels.
-    pub channels: u16,
-    /// Seconds in which speech was found.
-    pub speech_duration: f64,
-    /// The file's audio tracks, where it has several.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub tracks: Vec<AudioTrack>,
-}
-
-/// One audio track of several.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct AudioTrack {
-    /// Its place among the audio tracks, from 1.
-    pub number: u32,
-    /// Codec name.
-    pub codec: String,
-    /// Channels, where the container states them.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub channels: Option<u16>,
-    /// Language tag, where the container states it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub language: Option<String>,
-    /// What the file calls it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub title: Option<String>,
-    /// Whether the file marks it as the one to play.
-    pub default: bool,
-    /// Whether it is the one that was transcribed.
-    pub transcribed: bool,
-}
-
-/// The spoken language.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Language {
-    /// Whisper's code, ISO 639-1 where one exists; `und` when nothing was said.
-    pub code: String,
-    /// Mean probability of the detection, 0 to 1; absent when it was given, not detected.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub probability: Option<f64>,
 }
 
 /// The weights.
@@ -280,18 +169,6 @@ pub struct Segment {
     pub speaker: Option<u16>,
 }
 
-/// One of those who speak. Nothing tells who that is: numbers are given anew in each transcript.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Speaker {
-    /// From 1, in the order of their first words.
-    pub number: u16,
-    /// How long the speaker is heard, over others too.
-    pub seconds: f64,
-    /// Channel, when channels are transcribed separately.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub channel: Option<u16>,
-}
-
 /// One word.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Word {
@@ -306,68 +183,6 @@ pub struct Word {
     /// Number of the speaker, as of its segment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub speaker: Option<u16>,
-}
-
-/// What the guards did.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Quality {
-    /// Windows sent to the engine.
-    pub windows: u32,
-    /// Windows whose text was dropped as invented.
-    pub windows_dropped: u32,
-    /// Windows transcribed a second time under other parameters.
-    pub windows_retried: u32,
-    /// Mean token probability over all words, 0 to 1.
-    pub confidence: f64,
-    /// Seconds of sound in which no voice was found and that the engine was given all the same.
-    #[serde(default)]
-    pub sound_heard: f64,
-    /// Seconds of sound in which no voice was found and that nobody listened to.
-    #[serde(default)]
-    pub sound_unheard: f64,
-    /// Text that was heard and is not in the transcript, in order of windows; absent before it was told.
-    #[serde(default)]
-    pub dropped: Vec<Dropped>,
-}
-
-/// Text that the engine gave and the guards took out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Dropped {
-    /// Seconds.
-    pub start: f64,
-    /// Seconds, not before `start`.
-    pub end: f64,
-    /// Why.
-    pub reason: DropReason,
-    /// What it said.
-    pub text: String,
-    /// Channel, when channels are transcribed separately.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub channel: Option<u16>,
-}
-
-/// Why text is not believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DropReason {
-    /// It describes a sound, in brackets, and is not speech.
-    Annotation,
-    /// It is signs without words.
-    NoWords,
-    /// The engine itself thinks that nobody spoke, and is unsure of what was said.
-    NoSpeech,
-    /// It is a phrase that Whisper is known to invent, and doubtful.
-    Invented,
-    /// It is the prompt come back, and doubtful.
-    Prompt,
-    /// It is said again and again, faster than anyone speaks or where a second look heard something else.
-    Repetition,
-    /// It is more than anyone can say in the time.
-    TooFast,
-    /// The engine was very unsure of it, and a second look heard something surer.
-    Unsure,
-    /// No voice was found where it was heard, and the engine is not sure of it.
-    NoVoice,
 }
 
 /// Something missing or damaged.
@@ -399,22 +214,6 @@ pub struct WorkerRef {
     pub version: String,
     /// EC2 instance id or host name.
     pub instance: String,
-}
-
-impl LanguageShare {
-    /// The languages of the segments, that of most speech first.
-    pub fn of(segments: &[Segment]) -> Vec<Self> {
-        let mut shares: Vec<Self> = Vec::new();
-        for (code, secs) in segments.iter().filter_map(|it| Some((it.language.as_ref()?, it.end - it.start))) {
-            match shares.iter_mut().find(|share| share.code == *code) {
-                Some(share) => share.seconds += secs,
-                None => shares.push(Self { code: code.clone(), seconds: secs }),
-            }
-        }
-        shares.iter_mut().for_each(|share| share.seconds = round_ms(share.seconds));
-        shares.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        shares
-    }
 }
 
 impl Transcript {
@@ -459,34 +258,6 @@ impl Transcript {
             Task::Translate => "en",
             Task::Transcribe => spoken.unwrap_or_default(),
         }
-    }
-
-    /// What the event tells of this transcript. `processing_secs` runs from the start of the fetch to the last object
-    /// written. The language is the spoken one also of a translation.
-    pub fn metadata(&self, processing_secs: f64) -> TranscriptMetadata {
-        TranscriptMetadata {
-            language: self.two_letters().to_owned(),
-            languages: self.languages.clone(),
-            duration: round_ms(self.audio.duration),
-            word_count: self.word_count(),
-            model: self.model.name.clone(),
-            // three decimals, as of the seconds
-            confidence: round_ms(tidy::probability(self.quality.confidence)),
-            processing_time: round_ms(processing_secs.max(0.0)),
-            timestamps: self.has_word_times(),
-        }
-    }
-
-    /// Of the spoken language. Consumers require two, so that there have to be some where nothing was said, and for Hawaiian.
-    fn two_letters(&self) -> &str {
-        let spoken = self.language.as_ref().filter(|spoken| spoken.code != language::UNDETERMINED);
-        spoken.and_then(|spoken| language::iso_639_1(&spoken.code)).unwrap_or(language::UNKNOWN)
-    }
-
-    /// Whether the JSON has the times of words, or would have if there were words.
-    fn has_word_times(&self) -> bool {
-        let asked = self.request.as_ref().map(|request| request.word_timestamps);
-        asked.unwrap_or_else(|| self.segments.iter().any(|segment| !segment.words.is_empty()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
+use super::clip::ClipArgs;
 use super::complain;
 use super::wording::WordingArgs;
 use crate::app::places;
@@ -82,13 +83,9 @@ pub struct SubmitArgs {
     /// Tell who speaks: `on`, how many there are, or between how many
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "on", value_name = "on|off|N|MIN-MAX")]
     speakers: Option<SpeakersSetting>,
-    /// Hear only what comes after so many seconds
-    #[arg(long, value_name = "SECS")]
-    start_secs: Option<f64>,
 
-    /// Hear only what comes before so many seconds
-    #[arg(long, value_name = "SECS")]
-    end_secs: Option<f64>,
+    #[command(flatten)]
+    clip: ClipArgs,
 
     #[command(flatten)]
     wording: WordingArgs,
@@ -116,8 +113,7 @@ impl SubmitArgs {
         put("channels", self.channels.map(|v| json!(v)));
         let speakers = |SpeakersSetting(count)| count.map_or(Speakers::Wanted(false), Speakers::from);
         put("speakers", self.speakers.map(|v| json!(speakers(v))));
-        put("start_secs", self.start_secs.map(|v| json!(v)));
-        put("end_secs", self.end_secs.map(|v| json!(v)));
+        body.extend(self.clip.fields());
         body.extend(self.wording.fields());
         Value::Object(body)
     }

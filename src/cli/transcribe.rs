@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
 
+use super::clip::ClipArgs;
 use super::complain;
 use super::subtitles::SubtitleArgs;
 use super::wording::WordingArgs;
@@ -19,7 +20,6 @@ use crate::fault::Fault;
 use crate::handler::Control;
 use crate::health::Health;
 use crate::job::Format;
-use crate::job::clip::Clip;
 use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::assemble::{self, About};
@@ -54,13 +54,8 @@ pub struct TranscribeArgs {
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 
-    /// Hear only what comes after so many seconds; times stay the file's own
-    #[arg(long, value_name = "SECS")]
-    start_secs: Option<f64>,
-
-    /// Hear only what comes before so many seconds
-    #[arg(long, value_name = "SECS")]
-    end_secs: Option<f64>,
+    #[command(flatten)]
+    clip: ClipArgs,
 
     #[command(flatten)]
     wording: WordingArgs,
@@ -76,7 +71,7 @@ pub struct TranscribeArgs {
 pub async fn main(args: TranscribeArgs) -> u8 {
     let prepared = async {
         let mut defaults = app::defaults(&args.engine)?;
-        defaults.audio.clip = Clip::new(args.start_secs, args.end_secs)?;
+        defaults.audio.clip = args.clip.clip()?;
         defaults.wording = args.wording.wording()?;
         defaults.subtitles = args.subtitles.subtitles()?;
         let model = app::resolve_model(&args.engine)?;

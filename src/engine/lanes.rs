@@ -12,11 +12,11 @@ use std::time::Instant;
 use super::EngineArgs;
 use super::device::{self, Device};
 use super::forward::Forward;
+use super::kinds::Kinds;
 use super::lane::{Answer, Lane};
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
-use super::weights::Kinds;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Request, Response, read_frame, write_frame};
 
 type Work = (Request, Vec<f32>);

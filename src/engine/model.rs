@@ -4,9 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::embedding::Embedding;
+use super::kinds::Kinds;
 use super::native::backend::MemoryKind;
 use super::vocabulary::Vocabulary;
-use super::weights::{Kinds, Weights};
+use super::weights::Weights;
 use crate::model::ggml;
 
 /// Read by all lanes.

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use super::decoder::Place;
 use super::forward::{Forward, Next};
+use super::kinds::Kinds;
 use super::lane::Lane;
 use super::model::Model;
 use super::native::backend::Backend;
 use super::native::oracle::{Context, State};
 use super::spectrogram::{Analyser, MAX_FRAMES, Spectrogram};
 use super::vocabulary::Token;
-use super::weights::Kinds;
 use crate::audio::{AudioOptions, Window, read_windows};
 use crate::job::Channels;
 use crate::transcribe::wire::{Request, WindowOptions, WindowText};

@@ -154,23 +154,24 @@ fn run_len(text: &str, first: char) -> usize {
 mod tests {
     use super::*;
 
+    const TINY_EN: Hparams = Hparams {
+        vocabulary: 51_864,
+        audio_context: 1_500,
+        audio_state: 384,
+        audio_heads: 6,
+        audio_layers: 4,
+        text_context: 448,
+        text_state: 384,
+        text_heads: 6,
+        text_layers: 4,
+        mels: 80,
+        ftype: 1,
+    };
+
     fn english(words: &[&str]) -> Vocabulary {
         let bytes = (0..=u8::MAX).map(|byte| vec![byte]);
         let texts = bytes.chain(words.iter().map(|word| word.as_bytes().to_vec())).collect();
-        let hparams = Hparams {
-            vocabulary: 51_864,
-            audio_context: 1_500,
-            audio_state: 384,
-            audio_heads: 6,
-            audio_layers: 4,
-            text_context: 448,
-            text_state: 384,
-            text_heads: 6,
-            text_layers: 4,
-            mels: 80,
-            ftype: 1,
-        };
-        Vocabulary::new(&hparams, texts)
+        Vocabulary::new(&TINY_EN, texts)
     }
 
     #[test]
@@ -180,11 +181,7 @@ mod tests {
             [v.end_of_text, v.start, v.previous, v.no_speech, v.no_timestamps],
             [50_256, 50_257, 50_360, 50_361, 50_362]
         );
-        let of = |vocabulary| {
-            let v = english(&[]);
-            let hparams = Hparams { vocabulary, ..hparams_of(&v) };
-            Vocabulary::new(&hparams, vec![])
-        };
+        let of = |vocabulary| Vocabulary::new(&Hparams { vocabulary, ..TINY_EN }, vec![]);
         let v2 = of(51_865);
         assert_eq!([v2.end_of_text, v2.start, v2.translate, v2.transcribe], [50_257, 50_258, 50_358, 50_359]);
         assert_eq!(
@@ -193,22 +190,6 @@ mod tests {
         );
         let v3 = of(51_866);
         assert_eq!(([v3.translate, v3.no_timestamps], v3.languages().len()), ([50_359, 50_364], 100));
-    }
-
-    fn hparams_of(_: &Vocabulary) -> Hparams {
-        Hparams {
-            vocabulary: 51_864,
-            audio_context: 1_500,
-            audio_state: 384,
-            audio_heads: 6,
-            audio_layers: 4,
-            text_context: 448,
-            text_state: 384,
-            text_heads: 6,
-            text_layers: 4,
-            mels: 80,
-            ftype: 1,
-        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::speakers::labels;
 use crate::transcript::tidy::tidy_dropped;
 use crate::transcript::{
     Dropped, JobRef, Language, LanguageShare, Mark, ModelRef, Quality, Request, Segment, SourceRef, Timings,
-    Transcript, VERSION, Warning, WorkerRef, paragraph, round_ms, text, tidy,
+    Transcript, VERSION, Warning, WorkerRef, paragraph, round_ms, tidy,
 };
 use crate::wording;
 
@@ -114,7 +114,7 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
         task,
         request: Some(request),
         model,
-        text: text::join(&segments),
+        text: paragraph::join(&segments),
         paragraphs: paragraph::listed(&segments),
         timing: heard.timing.filter(|_| !segments.is_empty()),
         segments,
@@ -146,7 +146,7 @@ fn as_it_was_heard(
         hide_words(&mut segments);
     }
     let quality = Quality { dropped, ..redacted.quality.clone() };
-    let (text, paragraphs) = (text::join(&segments), paragraph::listed(&segments));
+    let (text, paragraphs) = (paragraph::join(&segments), paragraph::listed(&segments));
     Transcript { text, paragraphs, segments, quality, marks, ..redacted.clone() }
 }
 

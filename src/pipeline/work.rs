@@ -25,7 +25,7 @@ use crate::job::Job;
 use crate::objects::{Condition, Location, ObjectInfo};
 use crate::publish::{Event, TranscriptLocation, TranscriptionCompleted};
 use crate::store::{Plan, Standing, Wanted};
-use crate::transcribe::line::Share;
+use crate::transcribe::task::Share;
 use crate::transcript::{JobRef, ModelRef, SourceRef, Transcript};
 
 /// Between two looks for an object that is not there yet.

@@ -2,11 +2,11 @@
 
 use jiff::{Timestamp, Unit};
 
-use super::{EventError, SourceAudio, Status, TranscriptLocation, TranscriptionCompleted};
+use super::{EventError, SourceAudio, Status, TranscriptLocation, TranscriptMetadata, TranscriptionCompleted};
 use crate::fault::{Code, Problem};
-use crate::job::Job;
 use crate::job::message::Identity;
-use crate::transcript::Transcript;
+use crate::job::{Job, language};
+use crate::transcript::{Transcript, round_ms, tidy};
 
 /// `version` inside `detail`.
 pub const VERSION: &str = "1.1";
@@ -32,7 +32,7 @@ impl TranscriptionCompleted {
             // a transcript exists, whatever its own status says
             status: if error.is_some() { Status::Partial } else { Status::Completed },
             transcript_location: Some(location),
-            transcript_metadata: Some(transcript.metadata(processing_secs)),
+            transcript_metadata: Some(TranscriptMetadata::of(transcript, processing_secs)),
             error,
             ..blank(&Identity::from(job), now)
         }
@@ -46,6 +46,36 @@ impl TranscriptionCompleted {
             ..blank(identity, now)
         }
     }
+}
+
+impl TranscriptMetadata {
+    /// What is told of a transcript. `processing_secs` runs from the start of the fetch to the last object written. The
+    /// language is the spoken one also of a translation.
+    pub fn of(transcript: &Transcript, processing_secs: f64) -> Self {
+        Self {
+            language: two_letters(transcript).to_owned(),
+            languages: transcript.languages.clone(),
+            duration: round_ms(transcript.audio.duration),
+            word_count: transcript.word_count(),
+            model: transcript.model.name.clone(),
+            // three decimals, as of the seconds
+            confidence: round_ms(tidy::probability(transcript.quality.confidence)),
+            processing_time: round_ms(processing_secs.max(0.0)),
+            timestamps: has_word_times(transcript),
+        }
+    }
+}
+
+/// Of the spoken language. Consumers require two, so that there have to be some where nothing was said, and for Hawaiian.
+fn two_letters(transcript: &Transcript) -> &str {
+    let spoken = transcript.language.as_ref().filter(|spoken| spoken.code != language::UNDETERMINED);
+    spoken.and_then(|spoken| language::iso_639_1(&spoken.code)).unwrap_or(language::UNKNOWN)
+}
+
+/// Whether the JSON has the times of words, or would have if there were words.
+fn has_word_times(transcript: &Transcript) -> bool {
+    let asked = transcript.request.as_ref().map(|request| request.word_timestamps);
+    asked.unwrap_or_else(|| transcript.segments.iter().any(|segment| !segment.words.is_empty()))
 }
 
 fn blank(identity: &Identity, now: Timestamp) -> TranscriptionCompleted {

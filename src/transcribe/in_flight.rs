@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scheduler::Task;
+use super::task::Task;
 
 /// The windows that are with an engine, by id, and when each must be answered.
 #[derive(Debug, Default)]

@@ -4,16 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::scheduler::{SessionId, Task};
-
-/// Whose windows these are, and how they count against each other.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Share {
-    /// The queue's group; jobs without one are one tenant.
-    pub tenant: Option<Arc<str>>,
-    /// Against the other jobs of the tenant, 1 to 10; 0 counts as 1.
-    pub weight: u8,
-}
+use super::task::{SessionId, Share, Task};
 
 /// Who waits, by tenant and by job.
 #[derive(Debug, Default)]
@@ -115,7 +106,7 @@ impl Line {
     }
 
     /// How many windows wait.
-    pub fn len(&self) -> usize {
+    pub fn windows(&self) -> usize {
         self.tenants.iter().flat_map(|tenant| &tenant.jobs).map(|job| job.tasks.len()).sum()
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::scheduler::{SessionId, Task};
+use super::task::{SessionId, Task};
 use super::wire::WindowOptions;
 use crate::audio::SAMPLE_RATE_HZ;
 

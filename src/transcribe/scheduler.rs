@@ -1,39 +1,14 @@
 //! Which window goes next: in turns over the jobs in flight, so that a short job never waits behind a long one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
-use super::line::{Line, Share};
-use super::wire::{WindowOptions, WindowText};
+use super::line::Line;
+use super::task::{SessionId, Task};
 use crate::fault::{Code, Fault};
-
-/// Identifies a session, that is one job's stream of windows.
-pub type SessionId = u64;
-
-/// A window waiting for a lane, or in one.
-#[derive(Debug)]
-pub struct Task {
-    /// Unique in this process; the wire's request id.
-    pub id: u64,
-    /// Whose window this is.
-    pub session: SessionId,
-    /// How its turns are counted.
-    pub share: Share,
-    /// How to transcribe it.
-    pub options: WindowOptions,
-    /// 16 kHz mono.
-    pub pcm: Arc<Vec<f32>>,
-    /// The engines that it is held to have failed, by their numbers, one for each time. A window with a strike is a suspect: it
-    /// runs alone.
-    pub strikes: Vec<usize>,
-    /// Whether its job takes back what waits.
-    pub withdrawn: Arc<AtomicBool>,
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<WindowText, Fault>>,
-}
 
 /// The queue between jobs and engines.
 #[derive(Debug, Default)]
@@ -49,18 +24,6 @@ struct Waiting {
     line: Line,
     /// Why no window is taken any more.
     closed: Option<Fault>,
-}
-
-impl Task {
-    /// Answers it.
-    pub fn answer(self, result: Result<WindowText, Fault>) {
-        // nobody waits when the job was given up meanwhile
-        let _ = self.reply.send(result);
-    }
-
-    fn is_wanted(&self) -> bool {
-        !self.reply.is_closed() && !self.withdrawn.load(Ordering::Relaxed)
-    }
 }
 
 impl Scheduler {
@@ -154,7 +117,7 @@ impl Scheduler {
     /// Windows that wait for a lane.
     pub fn queued(&self) -> usize {
         let waiting = self.waiting();
-        waiting.suspects.len() + waiting.line.len()
+        waiting.suspects.len() + waiting.line.windows()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -166,7 +129,11 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use tokio::sync::oneshot;
+
     use super::*;
+    use crate::transcribe::task::Share;
+    use crate::transcribe::wire::{WindowOptions, WindowText};
 
     type Answer = oneshot::Receiver<Result<WindowText, Fault>>;
 

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::in_flight::InFlight;
 use super::link::{Launch, Link};
-use super::scheduler::{Scheduler, Task};
+use super::scheduler::Scheduler;
 use super::stats::{EngineStats, Stats};
+use super::task::Task;
 use super::trust::{Trust, Verdict};
 use super::wire::{EngineInfo, Request, Response};
 use crate::audio::SAMPLE_RATE_HZ;

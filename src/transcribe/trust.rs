@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::probe::Probe;
-use super::scheduler::Task;
+use super::task::Task;
 
 /// Processes in a row that answered nothing before their engine counts as lost.
 pub const LOST_AFTER: u32 = 3;

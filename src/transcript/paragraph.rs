@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Segment;
-use super::text::join;
-use crate::script::sentence;
+use crate::script::{line, sentence};
 
 /// Seconds of silence that end a paragraph.
 const PAUSE_SECS: f64 = 2.0;
@@ -44,6 +43,11 @@ pub fn listed(segments: &[Segment]) -> Vec<ParagraphRef> {
         listed
     };
     paragraphs(segments).map(paragraph).collect()
+}
+
+/// The segments' texts on one line: `Transcript::text`.
+pub fn join(segments: &[Segment]) -> String {
+    line::join(segments.iter().map(|segment| segment.text.as_str()))
 }
 
 impl Paragraph<'_> {

@@ -50,7 +50,7 @@ pub fn interview() -> Transcript {
 
 /// Nothing was said.
 pub fn silence() -> Transcript {
-    let language = Some(Language { code: language::UNDETERMINED.to_owned(), probability: None });
+    let language = Some(Language { code: crate::job::language::UNDETERMINED.to_owned(), probability: None });
     Transcript { language, quality: Quality::default(), ..transcript(5.0, 1, "en", Vec::new()) }
 }
 
@@ -103,7 +103,7 @@ pub fn transcript(duration: f64, channels: u16, language: &str, mut segments: Ve
             ..Request::default()
         }),
         model: ModelRef { name: "tiny.en".to_owned(), sha256: "921e4cf8".to_owned() },
-        text: text::join(&segments),
+        text: paragraph::join(&segments),
         paragraphs: paragraph::listed(&segments),
         timing: Some(Timing::Measured),
         segments,

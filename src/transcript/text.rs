@@ -1,13 +1,7 @@
 //! `transcript.txt`: paragraphs for people, one a line, an empty line between them.
 
+use super::Transcript;
 use super::paragraph::paragraphs;
-use super::{Segment, Transcript};
-use crate::script::line;
-
-/// The segments' texts on one line: `Transcript::text`.
-pub fn join(segments: &[Segment]) -> String {
-    line::join(segments.iter().map(|segment| segment.text.as_str()))
-}
 
 /// The paragraphs, each named after its speaker, as far as it is known; empty when nothing was said.
 pub fn render(transcript: &Transcript) -> String {
@@ -28,7 +22,7 @@ pub fn render(transcript: &Transcript) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::samples;
+    use crate::transcript::{Segment, samples};
 
     #[test]
     fn a_long_pause_ends_a_paragraph_and_a_channel_is_named() {

@@ -228,9 +228,16 @@ impl Ledger {
     /// What drained workers were handed over, then or later, and have not given back: receipts, and who had them.
     pub fn left_hidden(&self) -> Vec<(String, String)> {
         let books = self.books();
+        // by another worker that had it as well: there is nothing to give back then
+        let is_deleted = |id: &str, end: Instant| {
+            let deleted = |one: &Delivery| matches!(one.settled, Some((Settled::Deleted, at)) if at <= end);
+            books.deliveries.values().any(|one| one.message_id == id && deleted(one))
+        };
         let is_left = |one: &Delivery| {
             let end = books.ends.get(&one.life);
-            one.settled.is_none() && books.drained.contains(&one.life) && end.is_some_and(|end| one.until > *end)
+            one.settled.is_none()
+                && books.drained.contains(&one.life)
+                && end.is_some_and(|end| one.until > *end && !is_deleted(&one.message_id, *end))
         };
         let left = books.deliveries.iter().filter(|(_, one)| is_left(one));
         left.map(|(receipt, one)| (receipt.clone(), one.life.clone())).collect()

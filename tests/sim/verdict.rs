@@ -16,6 +16,9 @@ const PUT_OFF_AT_MOST: u32 = 2;
 /// A finished window waits for those before it, one of which may hang, and its checkpoint for its turn.
 const UNSAVED_AT_MOST: Duration = Duration::from_secs(90);
 
+/// An engine still answers a window for so long whose job is given up.
+const UNDER_WAY: Duration = Duration::from_secs(5);
+
 pub fn judge(world: &World) {
     for (number, job) in world.jobs.jobs.iter().enumerate() {
         // the queue gives up what never had the time
@@ -137,9 +140,10 @@ fn repeats(world: &World) {
         let is_this = |one: &&Delivery| {
             one.life == before.life
                 && world.jobs.of_body(&one.body).contains(&job)
-                && (one.handed_over..=one.ended(ledger)).contains(&before.at)
+                && (one.handed_over..=one.ended(ledger) + UNDER_WAY).contains(&before.at)
         };
-        let Some(attempt) = deliveries.iter().find(is_this) else { continue };
+        // where the next delivery has come meanwhile, it is the one before that an answer was for
+        let Some(attempt) = deliveries.iter().filter(is_this).min_by_key(|one| one.handed_over) else { continue };
         let end = attempt.ended(ledger);
         let old = end.duration_since(before.at);
         // answers are taken in order: one behind a window that no engine lived to answer waits for it

@@ -21,8 +21,8 @@ use crate::model::Model;
 use crate::pipeline::Defaults;
 use crate::pipeline::listen::{Heard, Listening, listen};
 use crate::transcribe::Transcriber;
-use crate::transcribe::line::Share;
 use crate::transcribe::stats::Stats;
+use crate::transcribe::task::Share;
 
 /// What the files are made of, seconds.
 const LONG_SECS: usize = 2 * 3600;

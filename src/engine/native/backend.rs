@@ -7,8 +7,6 @@ use std::ptr::{self, NonNull};
 
 use whisper_rs::whisper_rs_sys as sys;
 
-use super::graph::Graph;
-
 /// One stream of computation. Several may read the same [`super::store::Store`] at a time.
 #[derive(Debug)]
 pub struct Backend {
@@ -54,17 +52,8 @@ impl Backend {
         MemoryKind(NonNull::new(kind).unwrap_or_else(|| std::process::abort()))
     }
 
-    /// Computes all that the graph was told to.
-    ///
-    /// # Errors
-    /// A sentence with ggml's word for it. (What it takes for a bug ends the process.)
-    pub(super) fn compute(&mut self, graph: &Graph) -> Result<(), String> {
-        // SAFETY: both are alive, and the graph's tensors have their memory (`Placed` alone calls this)
-        let status = unsafe { sys::ggml_backend_graph_compute(self.raw.as_ptr(), graph.raw()) };
-        if status == sys::ggml_status_GGML_STATUS_SUCCESS {
-            return Ok(());
-        }
-        Err(format!("ggml failed to compute a graph: status {status}"))
+    pub(super) fn raw(&mut self) -> *mut sys::ggml_backend {
+        self.raw.as_ptr()
     }
 }
 

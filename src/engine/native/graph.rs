@@ -49,10 +49,6 @@ impl Graph {
         Ok(Self { context, raw })
     }
 
-    pub(super) fn raw(&self) -> *mut sys::ggml_cgraph {
-        self.raw
-    }
-
     fn own(&self, raw: *mut sys::ggml_tensor) -> Tensor<'_> {
         Tensor::new(raw)
     }
@@ -247,7 +243,7 @@ impl Workspace {
     /// There is not so much.
     pub fn place<'w>(&'w mut self, graph: &'w Graph) -> Result<Placed<'w>, String> {
         // SAFETY: both are alive
-        if unsafe { sys::ggml_gallocr_alloc_graph(self.raw, graph.raw()) } {
+        if unsafe { sys::ggml_gallocr_alloc_graph(self.raw, graph.raw) } {
             return Ok(Placed { graph, _memory: self });
         }
         Err("there is no memory for a graph's intermediate results".to_owned())
@@ -283,9 +279,14 @@ impl Placed<'_> {
     /// Computes.
     ///
     /// # Errors
-    /// Ggml's refusal.
+    /// A sentence with ggml's word for it. (What it takes for a bug ends the process.)
     pub fn compute(&mut self, backend: &mut Backend) -> Result<(), String> {
-        backend.compute(self.graph)
+        // SAFETY: both are alive, and the graph's tensors have their memory
+        let status = unsafe { sys::ggml_backend_graph_compute(backend.raw(), self.graph.raw) };
+        if status == sys::ggml_status_GGML_STATUS_SUCCESS {
+            return Ok(());
+        }
+        Err(format!("ggml failed to compute a graph: status {status}"))
     }
 
     /// Numbers of an output from number `first` on.

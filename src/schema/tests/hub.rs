@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::objects::Location;
+use crate::publish::TranscriptMetadata;
 use crate::transcript::{Language, Transcript};
 
 const USER: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -70,10 +71,10 @@ fn word_times_are_promised_where_they_are() {
     let told = |word_timestamps| {
         let jfk = samples::jfk();
         let request = jfk.request.map(|request| crate::transcript::Request { word_timestamps, ..request });
-        Transcript { request, ..samples::jfk() }.metadata(1.0).timestamps
+        TranscriptMetadata::of(&Transcript { request, ..samples::jfk() }, 1.0).timestamps
     };
     assert!(told(true) && !told(false));
     // one of an older version, published again
-    assert!(Transcript { request: None, ..samples::jfk() }.metadata(1.0).timestamps);
-    assert!(!Transcript { request: None, ..samples::call() }.metadata(1.0).timestamps);
+    let of_old = |transcript| TranscriptMetadata::of(&Transcript { request: None, ..transcript }, 1.0).timestamps;
+    assert!(of_old(samples::jfk()) && !of_old(samples::call()));
 }

@@ -59,7 +59,7 @@ fn last(digits: &[u32]) -> u32 {
 
 /// Burgerservicenummer: the elfproef, its last digit counted negatively.
 fn is_dutch(digits: &[u32]) -> bool {
-    (weighted(digits, &[9, 8, 7, 6, 5, 4, 3, 2]) + 10 * last(digits)) % 11 == 0
+    (weighted(digits, &[9, 8, 7, 6, 5, 4, 3, 2]) + 10 * last(digits)).is_multiple_of(11)
 }
 
 /// Número de identificação fiscal of a person.
@@ -73,7 +73,7 @@ fn is_portuguese(digits: &[u32]) -> bool {
 
 /// NHS number.
 fn is_british(digits: &[u32]) -> bool {
-    (weighted(digits, &[10, 9, 8, 7, 6, 5, 4, 3, 2]) + last(digits)) % 11 == 0
+    (weighted(digits, &[10, 9, 8, 7, 6, 5, 4, 3, 2]) + last(digits)).is_multiple_of(11)
 }
 
 /// Personnummer without its century: a date, and Luhn's checksum.
@@ -93,13 +93,13 @@ fn is_brazilian(digits: &[u32]) -> bool {
 
 /// PESEL.
 fn is_polish(digits: &[u32]) -> bool {
-    (weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3]) + last(digits)) % 10 == 0
+    (weighted(digits, &[1, 3, 7, 9, 1, 3, 7, 9, 1, 3]) + last(digits)).is_multiple_of(10)
 }
 
 /// Fødselsnummer: two checksums modulo 11.
 fn is_norwegian(digits: &[u32]) -> bool {
-    weighted(digits, &[3, 7, 6, 1, 8, 9, 4, 5, 2, 1]) % 11 == 0
-        && weighted(digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]) % 11 == 0
+    weighted(digits, &[3, 7, 6, 1, 8, 9, 4, 5, 2, 1]).is_multiple_of(11)
+        && weighted(digits, &[5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]).is_multiple_of(11)
 }
 
 /// Rijksregisternummer: 97 less the rest modulo 97, with a 2 before the number of those born since 2000.

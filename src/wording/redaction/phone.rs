@@ -78,8 +78,8 @@ pub fn is_amount(words: &[&str], at: usize) -> bool {
     let Some(word) = words.get(at) else { return false };
     let word = word.trim_end_matches(['.', ',', '?', '!', ';', ':']);
     let groups: Vec<&str> = word.split([',', '.']).collect();
-    let digits = |group: &&str| group.bytes().all(|byte| byte.is_ascii_digit()) && !group.is_empty();
-    let is_split = groups.len() > 1 && groups.iter().all(|group| digits(&group));
+    let is_digits = |group: &&str| group.bytes().all(|byte| byte.is_ascii_digit()) && !group.is_empty();
+    let is_split = groups.len() > 1 && groups.iter().all(is_digits);
     // three groups of four, or of three and four at the end, with points, are how some write telephone numbers
     let is_dotted_phone = groups.len() > 2 && word.contains('.') && groups.last().is_some_and(|last| last.len() == 4);
     let is_spelled = groups.iter().all(|group| group.len() == 1);

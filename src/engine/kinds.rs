@@ -1,0 +1,45 @@
+//! How a model's matrices are stored.
+
+use super::native::devices;
+use super::native::tensor::Kind;
+
+/// How matrices are stored. What the file has quantised stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds {
+    /// Those that are multiplied with all of a window: the encoder's, and those of the decoder's cross keys and values.
+    /// Arithmetic limits them.
+    pub encoder: Kind,
+    /// Those that are read for each token. How many bytes they have limits them.
+    pub decoder: Kind,
+    /// Keys and values of a window.
+    pub attention: Kind,
+}
+
+impl Kinds {
+    /// The kinds of this name: `auto`, one for all matrices, or the encoder's and the decoder's with a comma between.
+    ///
+    /// # Errors
+    /// A sentence: there is no such kind.
+    pub fn named(name: &str, on_gpu: bool) -> Result<Self, String> {
+        let fast = if devices::multiplies_bf16() { Kind::BF16 } else { Kind::F16 };
+        let auto = match on_gpu {
+            true => Self { encoder: Kind::F16, decoder: Kind::F16, attention: Kind::F16 },
+            false => Self { encoder: fast, decoder: Kind::Q8_0, attention: fast },
+        };
+        if name == "auto" {
+            return Ok(auto);
+        }
+        let kind = |name: &str| match name {
+            "f32" => Ok(Kind::F32),
+            "f16" => Ok(Kind::F16),
+            "bf16" => Ok(Kind::BF16),
+            "q8_0" => Ok(Kind::Q8_0),
+            other => Err(format!("--weights {other}: not one of f32, f16, bf16 and q8_0")),
+        };
+        let mut names = name.split(',').map(kind);
+        let encoder = names.next().unwrap_or_else(|| kind(name))?;
+        let decoder = names.next().unwrap_or(Ok(encoder))?;
+        let attention = names.next().unwrap_or(Ok(if encoder == Kind::BF16 { encoder } else { Kind::F16 }))?;
+        Ok(Self { encoder, decoder, attention })
+    }
+}
