@@ -82,9 +82,12 @@ pub fn transcript(heard: Heard, about: About) -> Transcript {
     tidy(&mut segments, audio.duration);
     tidy_dropped(&mut quality.dropped, audio.duration);
     let mut marks = wording::replace_and_filter(&mut segments, &wording);
-    let as_heard = wording.keeps_unredacted().then(|| (segments.clone(), quality.dropped.clone(), marks.clone()));
+    let mut as_heard = wording.keeps_unredacted().then(|| (segments.clone(), quality.dropped.clone(), marks.clone()));
     marks.extend(wording::redact(&mut segments, &mut quality.dropped, &wording));
     marks.sort_by(|a, b| a.start.total_cmp(&b.start));
+    for segments in [Some(&mut segments), as_heard.as_mut().map(|(segments, ..)| segments)].into_iter().flatten() {
+        labels::split(segments);
+    }
     if !request.word_timestamps {
         hide_words(&mut segments);
     }
@@ -166,3 +169,6 @@ fn undetermined() -> Option<Language> {
 pub fn model_ref(model: &Model) -> ModelRef {
     ModelRef { name: model.name.clone(), sha256: model.sha256.clone() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
-//! Which voices are one speaker: average linkage over the directions' cosines, exact and in memory that grows with their
-//! number alone (nearest-neighbour chains, Müllner, "Modern hierarchical, agglomerative clustering algorithms", 2011).
+//! Which voices are one speaker.
 
-use super::embedding::{SIZE, Voice};
 use super::glimpse::{Glimpse, Sample};
 use super::segmentation::VOICES;
 use crate::job::speakers::SpeakerCount;
+use group::{Group, MOST, dissolve, join};
+use linkage::merges;
+
+mod group;
+mod linkage;
 
 /// Cosine distance up to which groups of voices are joined. This and what follows was found on conversations of readers of
 /// LibriSpeech (ARCHITECTURE.md, "Who spoke").
@@ -35,26 +38,6 @@ fn sure(glimpses: &[Glimpse]) -> Vec<&Sample> {
     enough.unwrap_or_else(|| of(0.0))
 }
 
-/// Voices that are one speaker's.
-#[derive(Debug, Clone)]
-struct Group {
-    /// Sum of the directions, each by its seconds.
-    sum: Voice,
-    secs: f32,
-}
-
-impl Group {
-    fn absorb(&mut self, other: &Self) {
-        self.sum.iter_mut().zip(&other.sum).for_each(|(sum, more)| *sum += more);
-        self.secs += other.secs;
-    }
-
-    fn cosine(&self, other: &Voice) -> f32 {
-        let length = (dot(&self.sum, &self.sum) * dot(other, other)).sqrt();
-        if length > 0.0 { dot(&self.sum, other) / length } else { 0.0 }
-    }
-}
-
 fn groups(samples: &[&Sample], count: SpeakerCount) -> Vec<Group> {
     let (least, most) = (usize::from(count.min.unwrap_or(1)), count.max.map_or(usize::MAX, usize::from));
     let mut merges = merges(samples);
@@ -80,49 +63,13 @@ fn groups(samples: &[&Sample], count: SpeakerCount) -> Vec<Group> {
         }
     }
     let mut groups: Vec<Group> = of_root.into_iter().flatten().collect();
+    dissolve(&mut groups, |groups, _| groups > MOST);
     join(&mut groups, |groups, cosine| groups > least && cosine >= SAME_COSINE);
-    dissolve(&mut groups, least);
-    join(&mut groups, |groups, _| groups > most);
-    groups
-}
-
-/// Joins the two most alike as long as `goes_on`, told how many groups there are and how alike those two are.
-fn join(groups: &mut Vec<Group>, goes_on: impl Fn(usize, f32) -> bool) {
-    loop {
-        let mut best: Option<(f32, usize, usize)> = None;
-        for (b, second) in groups.iter().enumerate() {
-            for (a, first) in groups.iter().enumerate().take(b) {
-                let cosine = first.cosine(&second.sum);
-                if best.is_none_or(|(most, ..)| cosine > most) {
-                    best = Some((cosine, a, b));
-                }
-            }
-        }
-        let Some((_, a, b)) = best.filter(|(cosine, ..)| goes_on(groups.len(), *cosine)) else { return };
-        let other = groups.remove(b);
-        if let Some(group) = groups.get_mut(a) {
-            group.absorb(&other);
-        }
-    }
-}
-
-/// What spoke too little to be a speaker belongs to the one it is most like.
-fn dissolve(groups: &mut Vec<Group>, least: usize) {
     let all: f32 = groups.iter().map(|group| group.secs).sum();
     let enough = (LEAST_SHARE * all).clamp(LEAST_SECS.0, LEAST_SECS.1);
-    while groups.len() > least.max(1) {
-        let smallest = groups.iter().enumerate().min_by(|(_, a), (_, b)| a.secs.total_cmp(&b.secs));
-        let Some(index) = smallest.filter(|(_, group)| group.secs < enough).map(|(index, _)| index) else { return };
-        let small = groups.remove(index);
-        if let Some(nearest) = nearest(groups, &small.sum).and_then(|at| groups.get_mut(at)) {
-            nearest.absorb(&small);
-        }
-    }
-}
-
-fn nearest(groups: &[Group], voice: &Voice) -> Option<usize> {
-    let cosines = groups.iter().map(|group| group.cosine(voice)).enumerate();
-    cosines.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index)
+    dissolve(&mut groups, |groups, secs| groups > least && secs < enough);
+    join(&mut groups, |groups, _| groups > most);
+    groups
 }
 
 /// The speakers of a window's voices, none of them twice where there are enough, so that the cosines' sum is greatest.
@@ -171,58 +118,6 @@ fn search(
     }
 }
 
-/// Two groups that become one.
-struct Merge {
-    /// A sample in the one.
-    a: usize,
-    /// A sample in the other.
-    b: usize,
-    distance: f32,
-}
-
-/// All merges of average linkage, in no order. Of groups of unit vectors the mean distance is one less the product of their
-/// means, so that a group is its mean.
-fn merges(samples: &[&Sample]) -> Vec<Merge> {
-    let mut means: Vec<(usize, Voice, f32)> =
-        samples.iter().enumerate().map(|(index, sample)| (index, sample.voice, 1.0)).collect();
-    let (mut chain, mut merges): (Vec<(usize, f32)>, Vec<Merge>) = (Vec::new(), Vec::new());
-    while means.len() > 1 {
-        let Some((top, _)) = chain.last().copied() else {
-            chain.push((0, f32::INFINITY));
-            continue;
-        };
-        let before = chain.len().checked_sub(2).and_then(|at| chain.get(at)).copied();
-        let Some((_, mean, _)) = means.get(top) else { break };
-        // where it is as near, the one before: or the chain would go round
-        let mut nearest = before.map_or((f32::INFINITY, usize::MAX), |(at, _)| {
-            (means.get(at).map_or(f32::INFINITY, |(_, other, _)| 1.0 - dot(mean, other)), at)
-        });
-        for (at, (_, other, _)) in means.iter().enumerate() {
-            let distance = 1.0 - dot(mean, other);
-            if at != top && distance < nearest.0 {
-                nearest = (distance, at);
-            }
-        }
-        if before.is_none_or(|(at, _)| at != nearest.1) {
-            chain.push((nearest.1, nearest.0));
-            continue;
-        }
-        chain.truncate(chain.len() - 2);
-        let (keep, gone) = (top.min(nearest.1), top.max(nearest.1));
-        // the last one takes the place of what goes; the chain has to know
-        let last = means.len() - 1;
-        let (index, other, weight) = means.swap_remove(gone);
-        chain.iter_mut().filter(|(at, _)| *at == last).for_each(|(at, _)| *at = gone);
-        if let Some((kept, mean, count)) = means.get_mut(keep) {
-            merges.push(Merge { a: *kept, b: index, distance: nearest.0 });
-            let total = *count + weight;
-            mean.iter_mut().zip(&other).for_each(|(mean, other)| *mean = (*mean * *count + other * weight) / total);
-            *count = total;
-        }
-    }
-    merges
-}
-
 fn root(parents: &mut [usize], of: usize) -> usize {
     let mut at = of;
     while let Some(parent) = parents.get(at).copied().filter(|parent| *parent != at) {
@@ -234,30 +129,10 @@ fn root(parents: &mut [usize], of: usize) -> usize {
     at
 }
 
-/// In eight sums side by side, which a processor adds at once.
-fn dot(a: &Voice, b: &Voice) -> f32 {
-    let mut sums = [0.0_f32; 8];
-    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
-        for i in 0..8 {
-            sums[i] += a[i] * b[i];
-        }
-    }
-    const { assert!(SIZE.is_multiple_of(8)) };
-    sums.iter().sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::linkage::tests::sample;
     use super::*;
-
-    /// A voice near one of the axes, none twice the same.
-    fn sample(random: &mut fastrand::Rng, axis: usize, solo_secs: f32) -> Sample {
-        let mut voice = [0.0; SIZE];
-        voice.iter_mut().for_each(|value| *value = 0.03 * (random.f32() - 0.5));
-        voice[axis] += 1.0;
-        let length = dot(&voice, &voice).sqrt();
-        Sample { voice: voice.map(|value| value / length), solo_secs }
-    }
 
     fn conversation(speakers: usize, windows: usize) -> Vec<Glimpse> {
         let mut random = fastrand::Rng::with_seed(7);
@@ -301,30 +176,5 @@ mod tests {
         glimpses[3].voices[2] = Some(sample(&mut random, 100, 0.9));
         assert_eq!(super::speakers(&glimpses, SpeakerCount::default()).1, 2);
         assert_eq!(super::speakers(&[], SpeakerCount::default()), (Vec::new(), 0));
-    }
-
-    #[test]
-    fn the_chain_of_neighbours_finds_what_comparing_all_would() {
-        let mut random = fastrand::Rng::with_seed(9);
-        let samples: Vec<Sample> = (0..60).map(|index| sample(&mut random, index % 5, 2.0)).collect();
-        let samples: Vec<&Sample> = samples.iter().collect();
-        let mut found: Vec<f32> = merges(&samples).iter().map(|merge| merge.distance).collect();
-        found.sort_by(f32::total_cmp);
-        // average linkage by its definition
-        let mut groups: Vec<Vec<&Sample>> = samples.iter().map(|sample| vec![*sample]).collect();
-        for expected in found {
-            let mean = |a: &[&Sample], b: &[&Sample]| {
-                let pairs = a.iter().flat_map(|a| b.iter().map(|b| 1.0 - dot(&a.voice, &b.voice)));
-                pairs.sum::<f32>() / (a.len() * b.len()) as f32
-            };
-            let pairs = (0..groups.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
-            let (a, b) = pairs
-                .min_by(|x, y| mean(&groups[x.0], &groups[x.1]).total_cmp(&mean(&groups[y.0], &groups[y.1])))
-                .unwrap_or_default();
-            assert!((mean(&groups[a], &groups[b]) - expected).abs() < 1e-4);
-            let gone = groups.remove(b);
-            groups[a].extend(gone);
-        }
-        assert_eq!(groups.len(), 1);
     }
 }

@@ -17,30 +17,28 @@ const NEAR_SECS: f64 = 2.0;
 /// A word counts for so long at least, seconds.
 const LEAST_WORD_SECS: f64 = 0.05;
 
-/// Gives each segment and word the number of its speaker, splits segments where the speaker changes, and answers the
-/// speakers. Who says no word is none. Segments come back in order of start.
-pub fn label(segments: &mut Vec<Segment>, followed: &[Followed]) -> Vec<Speaker> {
-    let mut labelled: Vec<(Segment, Option<(usize, usize)>)> = Vec::with_capacity(segments.len());
-    for segment in segments.drain(..) {
-        let stream = followed.iter().position(|stream| stream.channel == segment.channel);
-        let turns = stream.and_then(|at| followed.get(at)).map_or(&[][..], |stream| &stream.foremost);
-        let speakers = speakers_of(&segment, turns);
-        let parts = split(segment, &speakers);
-        labelled.extend(parts.into_iter().map(|(part, speaker)| (part, stream.zip(speaker))));
-    }
-    labelled.sort_by(|(a, _), (b, _)| a.start.total_cmp(&b.start).then(a.channel.cmp(&b.channel)));
-    let mut known: Vec<(usize, usize)> = Vec::new();
-    for (mut segment, speaker) in labelled {
-        let number = speaker.map(|speaker| {
-            let at = known.iter().position(|known| *known == speaker).unwrap_or_else(|| {
-                known.push(speaker);
-                known.len() - 1
-            });
-            u16::try_from(at + 1).unwrap_or(u16::MAX)
-        });
-        segment.speaker = number;
-        segment.words.iter_mut().for_each(|word| word.speaker = number);
-        segments.push(segment);
+/// Gives each word the number of its speaker, and each segment that of its first words; answers the speakers, numbered as
+/// they appear. Who says no word is none. Segments stay whole, so that a phrase or a number that one speaker begins and
+/// another ends is still found in them: [`split`] comes after that.
+pub fn label(segments: &mut [Segment], followed: &[Followed]) -> Vec<Speaker> {
+    let of = |segment: &Segment| {
+        let stream = followed.iter().position(|stream| stream.channel == segment.channel)?;
+        let turns = followed.get(stream).map_or(&[][..], |stream| &stream.foremost);
+        Some((stream, speakers_of(segment, turns)))
+    };
+    let spoken: Vec<Option<(usize, Vec<Option<usize>>)>> = segments.iter().map(of).collect();
+    let known = in_order(segments, &spoken);
+    let number = |stream: usize, speaker: Option<usize>| {
+        let at = known.iter().position(|known| Some(*known) == speaker.map(|speaker| (stream, speaker)))?;
+        u16::try_from(at + 1).ok()
+    };
+    for (segment, spoken) in segments.iter_mut().zip(&spoken) {
+        let Some((stream, speakers)) = spoken else { continue };
+        let mut numbers = speakers.iter().map(|speaker| number(*stream, *speaker));
+        for (word, number) in segment.words.iter_mut().zip(numbers.clone()) {
+            word.speaker = number;
+        }
+        segment.speaker = numbers.next().flatten();
     }
     let speaker = |(number, (stream, speaker)): (u16, &(usize, usize))| {
         let stream = followed.get(*stream)?;
@@ -49,6 +47,31 @@ pub fn label(segments: &mut Vec<Segment>, followed: &[Followed]) -> Vec<Speaker>
         Some(Speaker { number, seconds, channel: stream.channel })
     };
     (1..=u16::MAX).zip(&known).filter_map(speaker).collect()
+}
+
+/// Streams and speakers in the order of their first words.
+fn in_order(segments: &[Segment], spoken: &[Option<(usize, Vec<Option<usize>>)>]) -> Vec<(usize, usize)> {
+    let mut words: Vec<(f64, (usize, usize))> = Vec::new();
+    for (segment, spoken) in segments.iter().zip(spoken) {
+        let Some((stream, speakers)) = spoken else { continue };
+        let starts = segment.words.iter().map(|word| word.start);
+        let starts = starts.chain(segment.words.is_empty().then_some(segment.start));
+        words.extend(starts.zip(speakers).filter_map(|(start, speaker)| Some((start, (*stream, (*speaker)?)))));
+    }
+    words.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut known: Vec<(usize, usize)> = Vec::new();
+    for (_, speaker) in words {
+        if !known.contains(&speaker) {
+            known.push(speaker);
+        }
+    }
+    known
+}
+
+/// Splits segments where the speaker of their words changes. They come back in order of start, then of channel.
+pub fn split(segments: &mut Vec<Segment>) {
+    *segments = segments.drain(..).flat_map(parts).collect();
+    segments.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.channel.cmp(&b.channel)));
 }
 
 /// The speaker of each word; one for all where there are no words.
@@ -118,17 +141,18 @@ fn word_cost(word: &Word, turns: &[Turn], speaker: usize) -> f64 {
 }
 
 /// The segment in parts, one for each run of words by the same speaker.
-fn split(segment: Segment, speakers: &[Option<usize>]) -> Vec<(Segment, Option<usize>)> {
-    let first = speakers.first().copied().flatten();
-    if segment.words.is_empty() || speakers.iter().all(|speaker| *speaker == first) {
-        return vec![(segment, first)];
+fn parts(mut segment: Segment) -> Vec<Segment> {
+    let Some(first) = segment.words.first().map(|word| word.speaker) else { return vec![segment] };
+    if segment.words.iter().all(|word| word.speaker == first) {
+        segment.speaker = first;
+        return vec![segment];
     }
     let spaces = line::spaces(&segment.text, segment.words.iter().map(|word| word.word.as_str()));
-    let mut parts: Vec<(Segment, Option<usize>)> = Vec::new();
-    let bare = Segment { words: Vec::new(), text: String::new(), ..segment.clone() };
-    for ((word, space), speaker) in segment.words.into_iter().zip(spaces).zip(speakers) {
+    let words = std::mem::take(&mut segment.words);
+    let mut parts: Vec<Segment> = Vec::new();
+    for (word, space) in words.into_iter().zip(spaces) {
         match parts.last_mut() {
-            Some((part, of)) if of == speaker => {
+            Some(part) if part.speaker == word.speaker => {
                 if space {
                     part.text.push(' ');
                 }
@@ -136,13 +160,15 @@ fn split(segment: Segment, speakers: &[Option<usize>]) -> Vec<(Segment, Option<u
                 part.words.push(word);
             }
             before => {
-                let start = word.start;
-                if let Some((part, _)) = before {
-                    part.end = part.words.last().map_or(part.end, |last| last.end);
-                }
-                let start = if parts.is_empty() { bare.start } else { start };
-                let part = Segment { start, text: word.word.clone(), words: vec![word], ..bare.clone() };
-                parts.push((part, *speaker));
+                let start = match before {
+                    Some(part) => {
+                        part.end = part.words.last().map_or(part.end, |last| last.end);
+                        word.start
+                    }
+                    None => segment.start,
+                };
+                let (text, speaker) = (word.word.clone(), word.speaker);
+                parts.push(Segment { start, text, speaker, words: vec![word], ..segment.clone() });
             }
         }
     }
@@ -171,6 +197,13 @@ mod tests {
         let turns: Vec<Turn> =
             turns.iter().map(|(speaker, start, end)| Turn { speaker: *speaker, start: *start, end: *end }).collect();
         Followed { channel, foremost: turns.clone(), turns }
+    }
+
+    /// Labelled and split.
+    fn label(segments: &mut Vec<Segment>, followed: &[Followed]) -> Vec<Speaker> {
+        let speakers = super::label(segments, followed);
+        split(segments);
+        speakers
     }
 
     fn said(segments: &[Segment]) -> Vec<(Option<u16>, &str)> {
