@@ -18,19 +18,22 @@ CONDITIONS = {
     "telephone": (conditions.telephone, 8_000, "pcm_mulaw"),
 }
 FRAME = RATE // 50
-# a frame is speech from so far under the clip's loudness on, dB; a pause is silence of so many frames at least
-SPEECH_DB, PAUSE_FRAMES = 30, 15
+# dB under the clip's loudness: a frame below the first is silence, where clips may be cut; one above the second is speech, which
+# counts (between them lie breath, echo and the noise of the recording)
+SILENCE_DB, SPEECH_DB = 30, 20
+# shorter pauses are a part of what is said
+PAUSE_FRAMES = 15
 # seconds of a turn
 SHORTEST, LONGEST = 1.0, 12.0
 # of the turns so many begin before the last one's end
 OVERLAPPING = 0.2
 
 
-def spoken(clip):
-    """The stretches (start, end in samples) of a clip in which somebody speaks."""
+def heard(clip, db):
+    """The stretches (start, end in samples) of a clip that are no more than `db` under its loudness."""
     frames = clip[: len(clip) // FRAME * FRAME].reshape(-1, FRAME)
     power = 10 * np.log10((frames**2).mean(axis=1) + 1e-12)
-    loud = power > 20 * np.log10(conditions.loudness(clip) + 1e-9) - SPEECH_DB
+    loud = power > 20 * np.log10(conditions.loudness(clip) + 1e-9) - db
     runs, start = [], None
     for at, is_loud in enumerate([*loud, False]):
         if is_loud and start is None:
@@ -46,7 +49,7 @@ def spoken(clip):
 
 def passages(clip, random):
     """Pieces of a clip, cut at pauses, none longer than a turn of a random length."""
-    runs, out = spoken(clip), []
+    runs, out = heard(clip, SILENCE_DB), []
     while runs:
         most = random.uniform(SHORTEST, LONGEST) * RATE
         count = 1
@@ -56,7 +59,7 @@ def passages(clip, random):
         begin = piece[0][0]
         samples = clip[begin : piece[-1][1]]
         if len(samples) >= SHORTEST * RATE:
-            out.append((samples, [(a - begin, b - begin) for a, b in piece]))
+            out.append((samples, heard(samples, SPEECH_DB)))
     return out
 
 
@@ -68,11 +71,11 @@ def conversation(clips, seconds, random):
         level = 10 ** (random.uniform(-6, 0) / 20) / max(conditions.loudness(np.concatenate(samples)), 1e-6)
         left[name] = [(0.08 * level * piece, runs) for piece, runs in pieces]
     out, turns, end, last = np.zeros(int(seconds * RATE * 2)), [], 0, None
+    said = dict.fromkeys(left, 0.0)
     while end < seconds * RATE and any(left.values()):
         # who has said less speaks sooner
         names = [name for name, pieces in left.items() if pieces and name != last] or [name for name in left if left[name]]
-        said = np.array([sum(b - a for name, a, b in turns if name == who) for who in names])
-        weights = 1 / (5 + said)
+        weights = np.array([1 / (5 + said[who]) for who in names])
         name = names[random.choice(len(names), p=weights / weights.sum())]
         samples, runs = left[name].pop(0)
         if last not in (None, name) and random.random() < OVERLAPPING:
@@ -82,6 +85,7 @@ def conversation(clips, seconds, random):
         if begin + len(samples) > len(out):
             break
         out[begin : begin + len(samples)] += samples
+        said[name] += len(samples) / RATE
         turns += [(name, (begin + a) / RATE, (begin + b) / RATE) for a, b in runs]
         end, last = max(end, begin + len(samples)), name
     out = out[: end + RATE // 2]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// More are told apart by nobody.
-const MOST: u16 = 64;
+pub const MOST: u16 = 64;
 
 /// How many speakers there are, as far as it is known. With separate channels, on each of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

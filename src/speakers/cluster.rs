@@ -2,7 +2,7 @@
 
 use super::glimpse::{Glimpse, Sample};
 use super::segmentation::VOICES;
-use crate::job::speakers::SpeakerCount;
+use crate::job::speakers::{self, SpeakerCount};
 use group::{Group, MOST, dissolve, join};
 use linkage::merges;
 
@@ -10,8 +10,8 @@ mod group;
 mod linkage;
 
 /// Cosine distance up to which groups of voices are joined. This and what follows was found on conversations of readers of
-/// LibriSpeech (ARCHITECTURE.md, "Who spoke").
-const JOIN_DISTANCE: f32 = 0.30;
+/// LibriSpeech (benches/RESULTS.md, "Who spoke").
+const JOIN_DISTANCE: f32 = 0.50;
 /// Cosine from which the middles of two groups are one speaker's.
 const SAME_COSINE: f32 = 0.70;
 /// Seconds alone from which on a voice is sure enough to found a group; where there are few such, the next.
@@ -20,7 +20,7 @@ const SURE_SECS: [f32; 3] = [2.0, 1.0, 0.5];
 const ENOUGH: usize = 4;
 /// A speaker has at least this share of all speech, within the bounds of seconds that follow.
 const LEAST_SHARE: f32 = 0.03;
-const LEAST_SECS: (f32, f32) = (1.0, 4.0);
+const LEAST_SECS: (f32, f32) = (1.0, 7.0);
 
 /// The speaker of each voice of each glimpse, and how many there are.
 pub fn speakers(glimpses: &[Glimpse], count: SpeakerCount) -> (Vec<[Option<usize>; VOICES]>, usize) {
@@ -39,7 +39,7 @@ fn sure(glimpses: &[Glimpse]) -> Vec<&Sample> {
 }
 
 fn groups(samples: &[&Sample], count: SpeakerCount) -> Vec<Group> {
-    let (least, most) = (usize::from(count.min.unwrap_or(1)), count.max.map_or(usize::MAX, usize::from));
+    let (least, most) = (usize::from(count.min.unwrap_or(1)), usize::from(count.max.unwrap_or(speakers::MOST)));
     let mut merges = merges(samples);
     merges.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     let alike = merges.iter().take_while(|merge| merge.distance <= JOIN_DISTANCE).count();

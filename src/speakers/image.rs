@@ -1,8 +1,10 @@
 //! The first half of the embedding: features as a picture of bands and times, through small residual convolutions
 //! (He et al., 2016).
 
+use std::ops::Range;
+
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, aview1, concatenate, s};
 
 use super::fbank::BANDS;
 use super::weights::Weights;
@@ -15,28 +17,30 @@ const LEFT: usize = BANDS / 8;
 /// Rows of what it answers.
 pub const ROWS: usize = CHANNELS * LEFT;
 
-/// A picture with a column of zeros on both sides of each band.
+/// Bands of several channels each, one under the other, with zeros all around: what lies about a place is a part of the matrix.
 struct Picture {
     bands: usize,
     times: usize,
-    /// Channels × (bands × (times + 2)).
+    channels: usize,
+    /// (bands + 2) channels × (times + 2).
     values: Array2<f32>,
 }
 
 impl Picture {
     fn new(channels: usize, bands: usize, times: usize) -> Self {
-        Self { bands, times, values: Array2::zeros((channels, bands * (times + 2))) }
+        Self { bands, times, channels, values: Array2::zeros(((bands + 2) * channels, times + 2)) }
     }
 
-    /// Where a band's columns begin, the zero before them included.
-    fn band(&self, index: usize) -> usize {
-        index * (self.times + 2)
+    /// The rows of `count` bands, the zeros before the first band being number 0.
+    fn rows(&self, first: usize, count: usize) -> Range<usize> {
+        first * self.channels..(first + count) * self.channels
     }
 }
 
-/// A convolution over three bands and three times, its normalisation folded in.
+/// A convolution over as many bands as times, its normalisation folded in.
 #[derive(Debug)]
 struct Convolution {
+    /// For each time that it looks at: outputs × (bands, channels).
     taps: Vec<Array2<f32>>,
     bias: Vec<f32>,
     /// Bands from an answer to the next.
@@ -53,37 +57,36 @@ impl Convolution {
         stride: usize,
     ) -> Result<Self, String> {
         let kernel = weights.kernel(&format!("{name}.weight"), CHANNELS, input, &[size, size])?;
-        let (taps, bias) = weights.norm(norm, CHANNELS, true)?.into_kernel(kernel);
+        let (kernel, bias) = weights.norm(norm, CHANNELS, true)?.into_kernel(kernel);
+        let of_time = |time| {
+            let bands: Vec<_> = kernel.iter().skip(time).step_by(size).map(|tap| tap.view()).collect();
+            concatenate(Axis(1), &bands).map_err(|e| e.to_string())
+        };
+        let taps = (0..size).map(of_time).collect::<Result<_, _>>()?;
         Ok(Self { taps, bias, stride })
     }
 
     /// The answer plus `more`, what is below zero cut off where `is_cut`.
     fn run(&self, seen: &Picture, more: Option<&Picture>, is_cut: bool) -> Picture {
-        let times = seen.times;
+        let (size, times) = (self.taps.len(), seen.times);
         let mut out = Picture::new(CHANNELS, seen.bands.div_ceil(self.stride), times);
         // a kernel of one looks at the middle only
-        let reach = usize::from(self.taps.len() > 1);
-        let size = 1 + 2 * reach;
+        let skipped = usize::from(size == 1);
         for band in 0..out.bands {
-            let at = out.band(band) + 1;
-            let mut to = out.values.slice_mut(s![.., at..at + times]);
-            for (tap, place) in self.taps.iter().zip(0..) {
-                let from = (band * self.stride + place / size).checked_sub(reach);
-                let Some(from) = from.filter(|from| *from < seen.bands) else { continue };
-                let column = seen.band(from) + 1 + place % size - reach;
-                general_mat_mul(1.0, tap, &seen.values.slice(s![.., column..column + times]), 1.0, &mut to);
+            let own = out.rows(band + 1, 1);
+            let about = seen.rows(band * self.stride + skipped, size);
+            let mut to = out.values.slice_mut(s![own.clone(), 1..=times]);
+            for (time, tap) in self.taps.iter().enumerate() {
+                let from = time + skipped;
+                let columns = seen.values.slice(s![about.clone(), from..from + times]);
+                general_mat_mul(1.0, tap, &columns, if time == 0 { 0.0 } else { 1.0 }, &mut to);
             }
-            for (channel, (mut row, bias)) in to.rows_mut().into_iter().zip(&self.bias).enumerate() {
-                match more {
-                    Some(more) => {
-                        let more = more.values.slice(s![channel, at..at + times]);
-                        row.iter_mut().zip(more).for_each(|(value, more)| *value += bias + more);
-                    }
-                    None => row.iter_mut().for_each(|value| *value += bias),
-                }
-                if is_cut {
-                    row.iter_mut().for_each(|value| *value = value.max(0.0));
-                }
+            if let Some(more) = more {
+                to += &more.values.slice(s![own, 1..=times]);
+            }
+            for (mut row, bias) in to.rows_mut().into_iter().zip(&self.bias) {
+                let least = if is_cut { 0.0 } else { f32::NEG_INFINITY };
+                row.iter_mut().for_each(|value| *value = (*value + bias).max(least));
             }
         }
         out
@@ -144,10 +147,7 @@ impl Head {
         let times = features.len();
         let mut picture = Picture::new(1, BANDS, times);
         for (time, bands) in features.iter().enumerate() {
-            for (band, value) in bands.iter().enumerate() {
-                let at = picture.band(band) + 1 + time;
-                picture.values[[0, at]] = *value;
-            }
+            picture.values.slice_mut(s![1..=BANDS, time + 1]).assign(&aview1(bands));
         }
         let mut picture = self.first.run(&picture, None, true);
         for block in &self.blocks {
@@ -156,8 +156,8 @@ impl Head {
         let picture = self.last.run(&picture, None, true);
         let mut out = Array2::zeros((ROWS, times + 2 * pad));
         for (row, mut to) in out.rows_mut().into_iter().enumerate() {
-            let from = picture.band(row % LEFT) + 1;
-            to.slice_mut(s![pad..pad + times]).assign(&picture.values.slice(s![row / LEFT, from..from + times]));
+            let from = picture.rows(row % LEFT + 1, 1).start + row / LEFT;
+            to.slice_mut(s![pad..pad + times]).assign(&picture.values.slice(s![from, 1..=times]));
         }
         out
     }

@@ -5,6 +5,8 @@ use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, VOICES};
 use crate::job::speakers::SpeakerCount;
 
 const RATE_HZ: f64 = 16_000.0;
+/// Seconds; a shorter pause is a part of its speaker's turn.
+const PAUSE_SECS: f64 = 0.5;
 
 /// A stretch of one speaker.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,7 +98,11 @@ impl Score {
         let at = ((frame * FRAME_STEP + FRAME_CENTRE).saturating_sub(FRAME_STEP / 2) as f64 / RATE_HZ).min(self.secs);
         for (speaker, (sum, open)) in sums.iter().zip(&mut self.open).enumerate() {
             match (*sum > all / 2.0, *open) {
-                (true, None) => *open = Some(at),
+                (true, None) => {
+                    let last = self.turns.iter().rposition(|turn| turn.speaker == speaker);
+                    let last = last.filter(|last| self.turns.get(*last).is_some_and(|turn| at - turn.end < PAUSE_SECS));
+                    *open = Some(last.map_or(at, |last| self.turns.remove(last).start));
+                }
                 (false, Some(start)) => {
                     self.turns.push(Turn { speaker, start, end: at });
                     *open = None;
@@ -108,7 +114,9 @@ impl Score {
         let surest = surest.filter(|(_, sum)| **sum > all / 2.0).map(|(speaker, _)| speaker);
         if surest != self.ahead.map(|(speaker, _)| speaker) {
             self.end_foremost(at);
-            self.ahead = surest.map(|speaker| (speaker, at));
+            let goes_on = |turn: &mut Turn| Some(turn.speaker) == surest && at - turn.end < PAUSE_SECS;
+            let start = self.foremost.pop_if(goes_on).map_or(at, |turn| turn.start);
+            self.ahead = surest.map(|speaker| (speaker, start));
         }
     }
 
@@ -169,6 +177,20 @@ mod tests {
         assert_ne!(first.speaker, second.speaker);
         assert!((first.end - 400.0 * 270.0 / 16_000.0).abs() < 0.05 && first.end == second.start, "{found:?}");
         assert!(first.start < 0.05 && (second.end - 15.0).abs() < 0.05, "{found:?}");
+    }
+
+    #[test]
+    fn a_short_pause_is_a_part_of_a_turn_and_a_long_one_is_none() {
+        let pauses = |frames: usize| {
+            let mut glimpse = glimpse(0, 0..FRAMES, false);
+            glimpse.voices[1] = None;
+            glimpse.activity.iter_mut().for_each(|row| row[1] = 0);
+            glimpse.activity[200..200 + frames].fill([0; VOICES]);
+            let found = turns(None, &[glimpse], 10.0, SpeakerCount::default());
+            (found.turns.len(), found.foremost.len())
+        };
+        // 0.4 and 0.6 s
+        assert_eq!((pauses(24), pauses(36)), ((1, 1), (2, 2)));
     }
 
     #[test]

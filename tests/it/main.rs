@@ -9,6 +9,7 @@ mod e2e;
 mod languages;
 mod news;
 mod no_speech;
+mod speakers;
 // the real binary, when things go wrong: damaged files and messages, AWS or the network failing, the worker stopped or
 // killed
 mod bad_inputs;

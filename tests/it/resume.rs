@@ -34,7 +34,7 @@ fn checkpoint_key(job_id: &str) -> String {
 }
 
 /// A worker of one lane that gives work back as soon as it is told to stop, with time for the window in flight.
-fn worker(rig: &Rig) -> Command {
+pub fn one_lane(rig: &Rig) -> Command {
     let mut command = rig.worker();
     command
         .env("TRANSCRIPTION_LANES", "1")
@@ -52,7 +52,7 @@ pub fn number(line: &str, field: &str) -> f64 {
 }
 
 /// Sends SIGTERM, waits for the end; the windows it has inferred.
-async fn interrupt(worker: &mut Running) -> f64 {
+pub async fn interrupt(worker: &mut Running) -> f64 {
     assert!(worker.stop().await.success());
     number(&worker.logs("\"job interrupted\"").await, "windows_inferred")
 }
@@ -64,7 +64,7 @@ pub fn heard(transcript: Value) -> Value {
 
 async fn uninterrupted(rig: &Rig) -> Value {
     rig.send(rig.job("whole", "long.wav")).await;
-    let mut worker = Running::start(&mut worker(rig));
+    let mut worker = Running::start(&mut one_lane(rig));
     worker.logs("\"job done\"").await;
     assert!(worker.stop().await.success());
     rig.event().await;
@@ -76,13 +76,13 @@ async fn an_interrupted_job_is_resumed_to_the_same_transcript() {
     let rig = Rig::new().await;
     rig.upload("long.wav", sentences(SECS)).await;
     rig.send(rig.job("cut", "long.wav")).await;
-    let mut first = Running::start(&mut worker(&rig));
+    let mut first = Running::start(&mut one_lane(&rig));
     first.logs("\"window finished\"").await;
     let inferred_first = interrupt(&mut first).await;
     assert!(rig.object(&checkpoint_key("cut")).await.is_some(), "the checkpoint is there for the next worker");
     assert!(rig.transcript("cut").await.is_none());
 
-    let mut second = Running::start(&mut worker(&rig));
+    let mut second = Running::start(&mut one_lane(&rig));
     let summary = second.logs("\"job done\"").await;
     let windows = number(&summary, "windows");
     let repeated = inferred_first + number(&summary, "windows_inferred") - windows;
@@ -102,12 +102,12 @@ async fn a_killed_worker_costs_no_more_than_its_last_checkpoint_period() {
     rig.upload("long.wav", sentences(SECS)).await;
     rig.send(rig.job("killed", "long.wav")).await;
     let mut first = Running::start(
-        worker(&rig).env("TRANSCRIPTION_CHECKPOINT_SECS", "1").env("TRANSCRIPTION_VISIBILITY_SECS", "30"),
+        one_lane(&rig).env("TRANSCRIPTION_CHECKPOINT_SECS", "1").env("TRANSCRIPTION_VISIBILITY_SECS", "30"),
     );
     wait_until("a checkpoint is saved", async || rig.object(&checkpoint_key("killed")).await.is_some()).await;
     first.kill().await;
 
-    let mut second = Running::start(&mut worker(&rig));
+    let mut second = Running::start(&mut one_lane(&rig));
     let summary = second.logs("\"job done\"").await;
     assert!(number(&summary, "resumed_secs") > 10.0, "{summary}");
     rig.queue_is_empty().await;
@@ -128,7 +128,7 @@ async fn a_garbage_checkpoint_is_ignored_with_one_warning() {
         .await
         .unwrap();
     rig.send(rig.job("odd", "short.flac")).await;
-    let mut worker = Running::start(&mut worker(&rig));
+    let mut worker = Running::start(&mut one_lane(&rig));
     assert_eq!(rig.event().await["status"], "completed");
     rig.queue_is_empty().await;
     assert!(worker.stop().await.success());
@@ -157,11 +157,11 @@ async fn interruption_cost() {
     let mut inferred = 0.0;
     rig.send(rig.job("cut", "long.wav")).await;
     for round in 1..=INTERRUPTIONS {
-        let mut worker = Running::start(&mut worker(&rig));
+        let mut worker = Running::start(&mut one_lane(&rig));
         worker.logs(&format!("\"window\":{},", round * 10)).await;
         inferred += interrupt(&mut worker).await;
     }
-    let mut last = Running::start(&mut worker(&rig));
+    let mut last = Running::start(&mut one_lane(&rig));
     let summary = last.logs("\"job done\"").await;
     last.signal(Signal::TERM);
     inferred += number(&summary, "windows_inferred");

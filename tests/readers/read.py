@@ -39,6 +39,11 @@ def read(name, path):
         assert names == ["ch_0", "ch_1"] and labels["number_of_channels"] == 2, names
     if name == "two channels":
         assert "ch_0" in table and "ch_1" in table, table
+    if name == "two speakers":
+        labels = results["speaker_labels"]
+        assert labels["speakers"] == 2, labels
+        said = {who: " ".join(line for line in table.lower().splitlines() if who in line) for who in ("spk_0", "spk_1")}
+        assert "fellow" in said["spk_0"] and "wait no longer" in said["spk_1"], table
     print(f"tscribe: {name}: {len(results['items'])} items, {len(cues)} cues")
 
 
