@@ -161,11 +161,12 @@ bench-before: model
 	@CARGO=$(CARGO) scripts/bench-before $(REV) --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
 ## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
+DRAWS ?= 3
 voice-sweep: model
-	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean']"; exit 64; }
+	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean'] [DRAWS=3]"; exit 64; }
 	@scripts/install-packages test
 	@[ -x benches/voice/.venv/bin/python ] || { python3 -m venv benches/voice/.venv && benches/voice/.venv/bin/pip install -q -r benches/voice/requirements.txt; }
-	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)"
+	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)" --draws $(DRAWS)
 
 ## make bench-memory  peak memory for ten minutes and for ten hours of speech: make bench-memory [ENGINE=real]
 ENGINE ?= scripted

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decoder::Place;
+use super::batch::Place;
 use super::forward::{Forward, Next};
 use super::kinds::Kinds;
 use super::lane::Lane;
