@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-memory bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-memory bench-speakers bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -174,6 +174,15 @@ bench-memory: model
 	@scripts/install-packages test
 	$(CARGO) build --release --example scripted_engine
 	@benches/memory.py --engine $(ENGINE) --model $(MODEL)
+
+## make bench-speakers  who speaks when in conversations made of a manifest's clips: MANIFEST=…/manifest.json
+bench-speakers: model
+	@test -n "$(MANIFEST)" || { echo "usage: make bench-speakers MANIFEST=path/to/manifest.json [SEED=1]"; exit 64; }
+	@scripts/install-packages test
+	@$(WORKER) model pull speakers --models-dir $(MODELS)
+	$(CARGO) build --release --example turns
+	@[ -x benches/speakers/.venv/bin/python ] || { python3 -m venv benches/speakers/.venv && benches/speakers/.venv/bin/pip install -q -r benches/speakers/requirements.txt; }
+	@benches/speakers/.venv/bin/python benches/speakers/bench.py --manifest "$(MANIFEST)" --models-dir $(MODELS) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
 ## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
 bench-fairness: model

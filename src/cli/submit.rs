@@ -185,6 +185,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::job::speakers::SpeakerCount;
 
     #[derive(Parser)]
     struct Line {
@@ -201,7 +202,7 @@ mod tests {
     fn what_a_job_may_ask_for_can_be_asked_for_by_hand() {
         let args = parsed(
             "--queue-url q --priority 3 --metadata order=17 --metadata court=a=b --tags legal,urgent --cue-lines 1 \
-             --end-secs 60 --redact email",
+             --end-secs 60 --redact email --speakers=2-3",
         );
         let Ok(Intake::Jobs { jobs, .. }) = message::read(&Value::Object(args.body()).to_string()) else {
             panic!("it is no job")
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(job.echo.metadata, Some(json!({ "order": "17", "court": "a=b" })));
         assert_eq!(job.echo.tags, Some(json!(["legal", "urgent"])));
         assert_eq!(job.options.subtitles.map(|layout| (layout.lines, layout.line_chars)), Some((1, 42)));
+        assert_eq!(job.options.speakers, Some(Some(SpeakerCount { min: Some(2), max: Some(3) })));
         assert_eq!(job.options.clip.map(|clip| clip.end()), Some(60.0));
         assert!(!job.options.wording.redact.is_empty());
     }

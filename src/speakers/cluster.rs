@@ -12,6 +12,8 @@ mod linkage;
 /// Cosine distance up to which groups of voices are joined. This and what follows was found on conversations of readers of
 /// LibriSpeech (benches/RESULTS.md, "Who spoke").
 const JOIN_DISTANCE: f32 = 0.50;
+/// The same where nothing sounds above the telephone's band: voices are more alike then.
+const NARROW_JOIN_DISTANCE: f32 = 0.40;
 /// Cosine from which the middles of two groups are one speaker's.
 const SAME_COSINE: f32 = 0.70;
 /// Seconds alone from which on a voice is sure enough to found a group; where there are few such, the next.
@@ -24,7 +26,9 @@ const LEAST_SECS: (f32, f32) = (1.0, 7.0);
 
 /// The speaker of each voice of each glimpse, and how many there are.
 pub fn speakers(glimpses: &[Glimpse], count: SpeakerCount) -> (Vec<[Option<usize>; VOICES]>, usize) {
-    let groups = groups(&sure(glimpses), count);
+    let narrow = glimpses.iter().filter(|glimpse| glimpse.is_narrow).count();
+    let distance = if 2 * narrow > glimpses.len() { NARROW_JOIN_DISTANCE } else { JOIN_DISTANCE };
+    let groups = groups(&sure(glimpses), distance, count);
     (glimpses.iter().map(|glimpse| assign(&glimpse.voices, &groups)).collect(), groups.len())
 }
 
@@ -38,11 +42,11 @@ fn sure(glimpses: &[Glimpse]) -> Vec<&Sample> {
     enough.unwrap_or_else(|| of(0.0))
 }
 
-fn groups(samples: &[&Sample], count: SpeakerCount) -> Vec<Group> {
+fn groups(samples: &[&Sample], distance: f32, count: SpeakerCount) -> Vec<Group> {
     let (least, most) = (usize::from(count.min.unwrap_or(1)), usize::from(count.max.unwrap_or(speakers::MOST)));
     let mut merges = merges(samples);
     merges.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-    let alike = merges.iter().take_while(|merge| merge.distance <= JOIN_DISTANCE).count();
+    let alike = merges.iter().take_while(|merge| merge.distance <= distance).count();
     let taken = alike.min(samples.len().saturating_sub(least));
     let mut parents: Vec<usize> = (0..samples.len()).collect();
     for merge in merges.iter().take(taken) {
@@ -140,7 +144,7 @@ mod tests {
             let mut voices = [const { None }; VOICES];
             voices[index % VOICES] = Some(sample(&mut random, index % speakers, 3.0));
             voices[(index + 1) % VOICES] = Some(sample(&mut random, (index + 1) % speakers, 0.3));
-            Glimpse { start: 0, activity: Vec::new(), voices }
+            Glimpse { start: 0, activity: Vec::new(), voices, is_narrow: false }
         };
         (0..windows).map(glimpse).collect()
     }

@@ -164,7 +164,7 @@ mod tests {
             [255 * u8::from(is_first), 255 * u8::from(!is_first), 0]
         };
         let (a, b) = if swapped { (voice(1), voice(0)) } else { (voice(0), voice(1)) };
-        Glimpse { start, activity: (0..FRAMES).map(row).collect(), voices: [a, b, None] }
+        Glimpse { start, activity: (0..FRAMES).map(row).collect(), voices: [a, b, None], is_narrow: false }
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn nothing_heard_is_no_turn() {
-        let silent = Glimpse { start: 0, activity: Vec::new(), voices: [const { None }; VOICES] };
+        let silent = Glimpse { start: 0, activity: Vec::new(), voices: [const { None }; VOICES], is_narrow: false };
         assert_eq!(turns(Some(1), &[silent], 10.0, SpeakerCount::default()).turns, []);
         assert_eq!(turns(None, &[], 0.0, SpeakerCount::default()), Followed::default());
     }
