@@ -174,7 +174,7 @@ bench-memory: model
 	$(CARGO) build --release --example scripted_engine
 	@benches/memory.py --engine $(ENGINE) --model $(MODEL)
 
-## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
+## make bench-fairness  what a 10 s job waits for while a file of two hours is at work; what tenants and weights get
 bench-fairness: model
 	@$(WORKER) bench --fairness tests/audio/jfk.flac --model $(MODEL) --models-dir $(MODELS)
 
