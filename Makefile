@@ -184,7 +184,7 @@ bench-speakers: model
 	@[ -x benches/speakers/.venv/bin/python ] || { python3 -m venv benches/speakers/.venv && benches/speakers/.venv/bin/pip install -q -r benches/speakers/requirements.txt; }
 	@benches/speakers/.venv/bin/python benches/speakers/bench.py --manifest "$(MANIFEST)" --models-dir $(MODELS) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
 
-## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
+## make bench-fairness  what a 10 s job waits for while a file of two hours is at work; what tenants and weights get
 bench-fairness: model
 	@$(WORKER) bench --fairness tests/audio/jfk.flac --model $(MODEL) --models-dir $(MODELS)
 

@@ -31,6 +31,7 @@ pub mod processor;
 pub mod row;
 pub mod rules;
 pub mod spectrogram;
+pub mod trial;
 pub mod vocabulary;
 pub mod weights;
 

@@ -182,6 +182,7 @@ pub async fn main(args: SubmitArgs) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use clap::Parser;
 
     use super::*;
@@ -195,7 +196,7 @@ mod tests {
 
     fn parsed(options: &str) -> SubmitArgs {
         let line = format!("submit s3://b/talk.mp3 {options}");
-        Line::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{e}")).args
+        Line::try_parse_from(line.split(' ')).unwrap().args
     }
 
     #[test]

@@ -17,6 +17,8 @@ use super::lane::{Answer, Lane};
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
+use super::trial;
+use crate::model::ggml;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Request, Response, read_frame, write_frame};
 
 type Work = (Request, Vec<f32>);
@@ -31,8 +33,8 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     let device = device::choose(native::devices::all(), args.gpu).map_err(io::Error::other)?;
     let mut backends = streams(args).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
     let first: Option<io::Result<(Backend, usize)>> = backends.next();
-    let (first, rows) = first.unwrap_or_else(|| Err(io::Error::other("bug: no stream")))?;
-    let kinds = Kinds::named(&args.weights, args.gpu.is_some()).map_err(io::Error::other)?;
+    let (mut first, rows) = first.unwrap_or_else(|| Err(io::Error::other("bug: no stream")))?;
+    let kinds = kinds(args, &mut first)?;
     let model = Arc::new(Model::load(&args.model, kinds, first.memory())?);
     let others = backends.collect::<io::Result<Vec<_>>>()?;
     // all memory is had before the first window runs
@@ -66,6 +68,16 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
         });
         native::exit(status.unwrap_or(1))
     })
+}
+
+/// How matrices are to be stored; on a processor, where nobody says it, as multiplies fastest here.
+fn kinds(args: &EngineArgs, stream: &mut Backend) -> io::Result<Kinds> {
+    let named = Kinds::named(&args.weights, args.gpu.is_some()).map_err(io::Error::other)?;
+    if args.gpu.is_some() || args.weights != "auto" {
+        return Ok(named);
+    }
+    let hparams = ggml::inspect(&args.model).map_err(io::Error::other)?.hparams;
+    trial::kinds(named, &hparams, &args.model, stream)
 }
 
 /// The rows of each stream: on a GPU one has them all, on a processor each core has its share.
