@@ -24,16 +24,16 @@ pub fn label(segments: &mut [Segment], followed: &[Followed]) -> Vec<Speaker> {
     let of = |segment: &Segment| {
         let stream = followed.iter().position(|stream| stream.channel == segment.channel)?;
         let turns = followed.get(stream).map_or(&[][..], |stream| &stream.foremost);
-        Some((stream, speakers_of(segment, turns)))
+        Some(Spoken { stream, speakers: speakers_of(segment, turns) })
     };
-    let spoken: Vec<Option<(usize, Vec<Option<usize>>)>> = segments.iter().map(of).collect();
+    let spoken: Vec<Option<Spoken>> = segments.iter().map(of).collect();
     let known = in_order(segments, &spoken);
     let number = |stream: usize, speaker: Option<usize>| {
         let at = known.iter().position(|known| Some(*known) == speaker.map(|speaker| (stream, speaker)))?;
         u16::try_from(at + 1).ok()
     };
     for (segment, spoken) in segments.iter_mut().zip(&spoken) {
-        let Some((stream, speakers)) = spoken else { continue };
+        let Some(Spoken { stream, speakers }) = spoken else { continue };
         let mut numbers = speakers.iter().map(|speaker| number(*stream, *speaker));
         for (word, number) in segment.words.iter_mut().zip(numbers.clone()) {
             word.speaker = number;
@@ -49,11 +49,17 @@ pub fn label(segments: &mut [Segment], followed: &[Followed]) -> Vec<Speaker> {
     (1..=u16::MAX).zip(&known).filter_map(speaker).collect()
 }
 
+/// Who says a segment: of which stream, and the speaker of each word, or one for all where there are no words.
+struct Spoken {
+    stream: usize,
+    speakers: Vec<Option<usize>>,
+}
+
 /// Streams and speakers in the order of their first words.
-fn in_order(segments: &[Segment], spoken: &[Option<(usize, Vec<Option<usize>>)>]) -> Vec<(usize, usize)> {
+fn in_order(segments: &[Segment], spoken: &[Option<Spoken>]) -> Vec<(usize, usize)> {
     let mut words: Vec<(f64, (usize, usize))> = Vec::new();
     for (segment, spoken) in segments.iter().zip(spoken) {
-        let Some((stream, speakers)) = spoken else { continue };
+        let Some(Spoken { stream, speakers }) = spoken else { continue };
         let starts = segment.words.iter().map(|word| word.start);
         let starts = starts.chain(segment.words.is_empty().then_some(segment.start));
         words.extend(starts.zip(speakers).filter_map(|(start, speaker)| Some((start, (*stream, (*speaker)?)))));
