@@ -26,6 +26,7 @@ pub mod native;
 mod oracle;
 pub mod pieces;
 pub mod processor;
+pub mod room;
 pub mod row;
 pub mod rules;
 pub mod spectrogram;

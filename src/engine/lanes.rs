@@ -17,6 +17,9 @@ use super::lane::{Answer, Lane};
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
+use super::room;
+use crate::gpus::capability;
+use crate::model::ggml;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Request, Response, read_frame, write_frame};
 
 type Work = (Request, Vec<f32>);
@@ -29,10 +32,10 @@ type Work = (Request, Vec<f32>);
 pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + Send) -> io::Result<Infallible> {
     let started = Instant::now();
     let device = device::choose(native::devices::all(), args.gpu).map_err(io::Error::other)?;
-    let mut backends = streams(args).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
+    let (kinds, windows) = room(args, &device).map_err(io::Error::other)?;
+    let mut backends = streams(args, windows).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
     let first: Option<io::Result<(Backend, usize)>> = backends.next();
     let (first, rows) = first.unwrap_or_else(|| Err(io::Error::other("bug: no stream")))?;
-    let kinds = Kinds::named(&args.weights, args.gpu.is_some()).map_err(io::Error::other)?;
     let model = Arc::new(Model::load(&args.model, kinds, first.memory())?);
     let others = backends.collect::<io::Result<Vec<_>>>()?;
     // all memory is had before the first window runs
@@ -44,7 +47,7 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     let mut lanes = lanes.collect::<io::Result<Vec<Lane>>>()?;
     warm_up(&mut lanes)?;
     let responses = Mutex::new(responses);
-    let info = info(device, model.vocabulary.is_multilingual(), usize::from(args.lanes), started);
+    let info = info(device, args.gpu, model.vocabulary.is_multilingual(), windows, started);
     say(&responses, &Response::Ready(info))?;
     // rendezvous: the daemon decides what waits, not a buffer in here
     let (feed, work) = sync_channel::<Work>(0);
@@ -68,9 +71,26 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     })
 }
 
+/// How the weights are stored, and how many windows there are at a time: those that were asked for, unless a GPU has no
+/// memory for them.
+fn room(args: &EngineArgs, device: &Device) -> Result<(Kinds, usize), String> {
+    let named = Kinds::named(&args.weights, args.gpu.is_some())?;
+    let wished = usize::from(args.lanes);
+    if !device.is_gpu() || device.free_bytes == 0 {
+        return Ok((named, wished));
+    }
+    let contents = ggml::inspect(&args.model).map_err(|e| e.to_string())?;
+    let bytes = contents.tensors.values().map(|tensor| tensor.bytes).sum();
+    let (width, auto) = (usize::from(args.beam_size.max(1)), args.weights == "auto");
+    let room = room::plan(device.free_bytes, bytes, &contents.hparams, wished, width, auto)?;
+    if let Some(warning) = room.warning {
+        tracing::warn!("{warning}");
+    }
+    Ok((if auto { room.kinds } else { named }, room.rows))
+}
+
 /// The rows of each stream: on a GPU one has them all, on a processor each core has its share.
-fn streams(args: &EngineArgs) -> impl Iterator<Item = usize> + use<> {
-    let rows = usize::from(args.lanes);
+fn streams(args: &EngineArgs, rows: usize) -> impl Iterator<Item = usize> + use<> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let streams = match args.gpu {
         Some(_) => 1,
@@ -90,7 +110,7 @@ fn warm_up(lanes: &mut [Lane]) -> io::Result<()> {
     })
 }
 
-fn info(device: Device, multilingual: bool, lanes: usize, started: Instant) -> EngineInfo {
+fn info(device: Device, gpu: Option<u8>, multilingual: bool, lanes: usize, started: Instant) -> EngineInfo {
     EngineInfo {
         protocol: PROTOCOL,
         multilingual,
@@ -98,6 +118,7 @@ fn info(device: Device, multilingual: bool, lanes: usize, started: Instant) -> E
         memory_mib: device.memory_mib(),
         encodes_all: device.is_gpu(),
         driver: if device.is_gpu() { device::driver() } else { None },
+        capability: gpu.and_then(capability),
         device: device.description,
         lanes,
         load_ms: millis_since(started),
