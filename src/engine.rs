@@ -30,6 +30,7 @@ pub mod room;
 pub mod row;
 pub mod rules;
 pub mod spectrogram;
+pub mod sweep;
 pub mod vocabulary;
 pub mod weights;
 
