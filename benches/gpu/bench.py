@@ -5,7 +5,7 @@
 
 In the order of what matters most: whether the worker finds everything (`check`), whether GPU and processor hear the same,
 how fast long files are transcribed, how fast each shape decodes by windows at a time, with half-float and eight-bit
-decoder weights, with CUDA graphs and without. tiny.en was carried in five bits a weight and is unpacked here; the other shapes get
+decoder weights, with CUDA graphs and without. tiny.en was carried in five bits a weight, or four, and is unpacked here; the other shapes get
 weights that mean nothing. Each result is written as soon as it is there, to bench-gpu.json and bench-gpu.md: what the time
 did not suffice for is named. `--device cpu` tries the whole of it where there is no GPU.
 """
@@ -81,7 +81,7 @@ class Bench:
                 shutil.copyfileobj(source, target, 1 << 20)
             path.chmod(path.stat().st_mode | stat.S_IXUSR)
         model = self.work / "ggml-tiny.en.bin"
-        self.run(self.work / "repack_model", HERE / "tiny.en.packed", "f16", model)
+        self.run(self.work / "repack_model", self.work / "tiny.en.packed", "f16", model)
         for copy in range(COPIES):
             (self.work / f"long-{copy}.opus").symlink_to(HERE / "long.opus")
         return {"bytes": sum(path.stat().st_size for path in self.work.iterdir())}
