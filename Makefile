@@ -174,11 +174,12 @@ bench-before: model
 	@CARGO=$(CARGO) scripts/bench-before $(REV) --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
 
 ## make voice-sweep  what is lost under hum, rumble, music, reverb …, beside whisper.cpp without a voice detector: MANIFEST=…/manifest.json
+DRAWS ?= 3
 voice-sweep: model
-	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean']"; exit 64; }
+	@test -n "$(MANIFEST)" || { echo "usage: make voice-sweep MANIFEST=path/to/manifest.json [MODEL=tiny.en] [ONLY='hum, as loud;clean'] [DRAWS=3]"; exit 64; }
 	@scripts/install-packages test
 	@[ -x benches/voice/.venv/bin/python ] || { python3 -m venv benches/voice/.venv && benches/voice/.venv/bin/pip install -q -r benches/voice/requirements.txt; }
-	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)"
+	@benches/voice/.venv/bin/python benches/voice/sweep.py --manifest "$(MANIFEST)" --model $(MODEL) --models-dir $(MODELS) --only "$(ONLY)" --draws $(DRAWS)
 
 ## make bench-memory  peak memory for ten minutes and for ten hours of speech: make bench-memory [ENGINE=real]
 ENGINE ?= scripted
@@ -187,7 +188,7 @@ bench-memory: model
 	$(CARGO) build --release --example scripted_engine
 	@benches/memory.py --engine $(ENGINE) --model $(MODEL)
 
-## make bench-fairness  what a 10 s job waits for while a file of two hours is at work
+## make bench-fairness  what a 10 s job waits for while a file of two hours is at work; what tenants and weights get
 bench-fairness: model
 	@$(WORKER) bench --fairness tests/audio/jfk.flac --model $(MODEL) --models-dir $(MODELS)
 

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use crate::transcribe::wire::{Response, write_frame};
 
 pub mod alignment;
+pub mod batch;
 pub mod beam;
+pub mod cache;
 pub mod context;
 pub mod decoder;
 pub mod device;
@@ -31,6 +33,7 @@ pub mod row;
 pub mod rules;
 pub mod spectrogram;
 pub mod sweep;
+pub mod trial;
 pub mod vocabulary;
 pub mod weights;
 

@@ -48,8 +48,12 @@ def under(clip, bed, db):
     return mixed / max(1.0, np.abs(mixed).max() * 1.02)
 
 
+# which of the many beds of one kind
+draw = 0
+
+
 def generator(clip):
-    return np.random.default_rng(len(clip))
+    return np.random.default_rng((len(clip), draw))
 
 
 def hum(clip):
@@ -147,6 +151,10 @@ CONDITIONS = {
     # of pairs: the second clip so much under the first, a second later
     "the second 30 dB under": (None, RATE, "pcm_s16le"),
 }
+
+
+# beds that chance made: over another one of the kind some words come and some go
+DRAWN = [name for name in CONDITIONS if name.startswith(("music", "noise"))]
 
 
 def pair(loud, quiet):

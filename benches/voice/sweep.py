@@ -2,7 +2,7 @@
 """Is anything lost before the engine? Clips of English speech under what happens to recordings, transcribed by the worker and by
 whisper.cpp without any voice detector, with the same weights.
 
-  sweep.py --manifest M.json [--kinds speech] [--only "music, as loud",…] [--clips N] [--model tiny.en]
+  sweep.py --manifest M.json [--kinds speech] [--only "music, as loud",…] [--draws 3] [--clips N] [--model tiny.en]
 
 Prints per condition the share of words that are lost (and the word error rate) of both. Ends with 1 where the worker loses
 over a point more. Needs the packages of requirements.txt, ffmpeg, and the worker built.
@@ -68,15 +68,25 @@ def whisper_cpp(args):
     return lambda path: " ".join(s.text for s in model.transcribe(conditions.read(path).astype("float32"), language="en"))
 
 
-def score(entries, texts):
-    """Percent of words lost, and percent of errors."""
+def heard(name, found, peer, args):
+    """A clip's reference, the worker's text and whisper.cpp's, of all clips under a condition, over each bed that is drawn."""
+    for conditions.draw in range(args.draws if name in conditions.DRAWN else 1):
+        with tempfile.TemporaryDirectory() as place:
+            directory = Path(place)
+            entries = make(name, found, directory)
+            texts = ours(directory, args)
+            yield from ((e["text"], texts.get(e["file"], ""), peer(directory / e["file"])) for e in entries)
+
+
+def score(pairs):
+    """Of references and texts: percent of words lost, and percent of errors."""
     from whisper_normalizer.english import EnglishTextNormalizer
     normalise = EnglishTextNormalizer()
     words, total = 0, [0, 0, 0]
-    for entry in entries:
-        reference = normalise(entry["text"]).split()
+    for reference, text in pairs:
+        reference = normalise(reference).split()
         words += len(reference)
-        found = errors(reference, normalise(texts.get(entry["file"], "")).split())
+        found = errors(reference, normalise(text).split())
         total = [a + b for a, b in zip(total, found)]
     return 100 * total[1] / max(1, words), 100 * sum(total) / max(1, words)
 
@@ -86,6 +96,7 @@ def main():
     parser.add_argument("--manifest", required=True)
     parser.add_argument("--kinds", default="speech")
     parser.add_argument("--only", default="", help="conditions, separated by semicolons")
+    parser.add_argument("--draws", type=int, default=3, help="beds of music and of noise that each clip is heard over")
     parser.add_argument("--clips", type=int, default=10_000)
     parser.add_argument("--model", default="tiny.en")
     parser.add_argument("--models-dir", default=str(ROOT / "models"))
@@ -99,11 +110,9 @@ def main():
     print(f"{'condition':24}{'worker':>14}{'whisper.cpp':>14}{'':10}{'worker':>12}{'whisper.cpp':>12}", flush=True)
     worse = []
     for name in names:
-        with tempfile.TemporaryDirectory() as place:
-            directory = Path(place)
-            entries = make(name, found, directory)
-            lost, wrong = score(entries, ours(directory, args))
-            peer_lost, peer_wrong = score(entries, {e["file"]: peer(directory / e["file"]) for e in entries})
+        texts = list(heard(name, found, peer, args))
+        lost, wrong = score((reference, own) for reference, own, _ in texts)
+        peer_lost, peer_wrong = score((reference, other) for reference, _, other in texts)
         verdict = "" if lost <= peer_lost + TOLERATED else "MORE LOST"
         worse += [name] if verdict else []
         print(f"{name:24}{lost:14.2f}{peer_lost:14.2f}{verdict:>10}{wrong:12.2f}{peer_wrong:12.2f}", flush=True)

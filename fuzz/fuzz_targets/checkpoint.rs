@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use transcription_worker::audio::{Span, WINDOWING, Window};
+use transcription_worker::audio::{Found, Span, WINDOWING, Window};
 use transcription_worker::checkpoint::{self, Binding, VERSION};
 use transcription_worker::job::Channels;
-use transcription_worker::transcribe::placement;
+use transcription_worker::transcribe::{LISTENING, placement};
 use transcription_worker::transcribe::wire::WindowOptions;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -15,8 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
         model: "abc".to_owned(),
         options: WindowOptions::default(),
         channels: Channels::Mix,
+        clip: None,
         windowing: WINDOWING,
-        program: "1".to_owned(),
+        listening: LISTENING,
     };
     // the binding would stop nearly everything: once the bytes stand behind a right one
     let bound = serde_json::to_string(&ours).expect("it is plain data");
@@ -45,5 +46,5 @@ fuzz_target!(|bytes: &[u8]| {
 fn two_seconds_of_voice() -> Window {
     let spans = [(0, 0), (16_000, 40_000)];
     let spans = spans.map(|(window_start, source_start)| Span { window_start, source_start, len: 16_000 });
-    Window { index: 0, channel: None, pcm: Vec::new(), spans: spans.to_vec() }
+    Window { index: 0, channel: None, pcm: Vec::new(), spans: spans.to_vec(), found: Found::Voice }
 }

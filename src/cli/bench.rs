@@ -14,6 +14,8 @@ pub mod fairness;
 pub mod figures;
 pub mod inputs;
 pub mod process;
+mod shares;
+mod stage;
 pub mod table;
 pub mod wer;
 

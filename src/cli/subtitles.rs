@@ -1,5 +1,7 @@
 //! The options of commands about subtitles.
 
+use serde_json::{Map, Value, json};
+
 use crate::job::subtitles::Subtitles;
 
 /// How subtitles are laid out.
@@ -37,9 +39,19 @@ impl SubtitleArgs {
     /// # Errors
     /// A sentence that names what is out of range.
     pub fn subtitles(self) -> Result<Subtitles, String> {
-        let Self { line_chars, cue_lines, cue_start_index, cue_min_secs, cue_max_secs, chars_per_sec } = self;
+        self.layout().checked()
+    }
+
+    /// As a field of a message, where it is not as ever.
+    pub fn fields(&self) -> Map<String, Value> {
+        let layout = Some(self.layout()).filter(|layout| *layout != Subtitles::default());
+        layout.map(|layout| ("subtitles".to_owned(), json!(layout))).into_iter().collect()
+    }
+
+    fn layout(&self) -> Subtitles {
+        let Self { line_chars, cue_lines, cue_start_index, cue_min_secs, cue_max_secs, chars_per_sec } = *self;
         let (lines, start_index) = (cue_lines, cue_start_index);
         let (min_secs, max_secs) = (cue_min_secs, cue_max_secs);
-        Subtitles { line_chars, lines, start_index, min_secs, max_secs, chars_per_sec }.checked()
+        Subtitles { line_chars, lines, start_index, min_secs, max_secs, chars_per_sec }
     }
 }

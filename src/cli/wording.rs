@@ -35,8 +35,12 @@ pub struct WordingArgs {
     redaction_output: RedactionOutput,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (from, to) = text.split_once('=').ok_or("it is not of the form FROM=TO")?;
+/// A key and its value.
+///
+/// # Errors
+/// There is no `=`.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("there is no = in it")?;
     Ok((from.to_owned(), to.to_owned()))
 }
 

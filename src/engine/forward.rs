@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::alignment::{self, Attended};
-use super::decoder::{self, Cache, Place, Shape};
+use super::batch::{Place, Shape};
+use super::cache::{self, Cache};
+use super::decoder;
 use super::encoder::{self, Attention};
 use super::model::Model;
 use super::native::backend::Backend;
@@ -79,7 +81,7 @@ impl Forward {
         let (weights, positions) = (&model.weights, model.weights.hparams.audio_context as usize);
         let graph = Graph::new(encoder::steps(weights, positions) + 8 * weights.decoder.blocks.len())?;
         let encoding = encoder::encode(&graph, weights, positions, *attention);
-        decoder::remember(&graph, weights, cache, 0, encoding.heard);
+        cache::remember(&graph, weights, cache, 0, encoding.heard);
         self.encoding.place(&graph)?;
         let shape = Shape::largest(positions, cache);
         let graph = Graph::new(shape.steps(weights))?;
@@ -114,7 +116,7 @@ impl Forward {
         let weights = &self.model.weights;
         let graph = Graph::new(encoder::steps(weights, positions) + 8 * weights.decoder.blocks.len())?;
         let encoding = encoder::encode(&graph, weights, positions, self.attention);
-        decoder::remember(&graph, weights, &self.cache, slot, encoding.heard);
+        cache::remember(&graph, weights, &self.cache, slot, encoding.heard);
         let mut placed = self.encoding.place(&graph)?;
         placed.set(encoding.spectrogram, &encoder::input(weights, window, positions))?;
         if let Some(mask) = encoding.mask {
@@ -199,7 +201,7 @@ impl Forward {
         }
         let graph = Graph::new(12 * copies.len() * self.model.weights.decoder.blocks.len())?;
         for Copying { from, to } in copies {
-            decoder::copy(&graph, &self.cache, *from, *to, text, heard);
+            cache::copy(&graph, &self.cache, *from, *to, text, heard);
         }
         self.decoding.place(&graph)?.compute(&mut self.backend)
     }

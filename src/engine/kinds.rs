@@ -16,7 +16,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// The kinds of this name: `auto`, one for all matrices, or the encoder's and the decoder's with a comma between.
+    /// The kinds of this name: `auto` (the usual ones, before [`super::trial`]), one for all matrices, or the encoder's and the decoder's with a comma between.
     ///
     /// # Errors
     /// A sentence: there is no such kind.
@@ -29,12 +29,10 @@ impl Kinds {
         if name == "auto" {
             return Ok(auto);
         }
-        let kind = |name: &str| match name {
-            "f32" => Ok(Kind::F32),
-            "f16" => Ok(Kind::F16),
-            "bf16" => Ok(Kind::BF16),
-            "q8_0" => Ok(Kind::Q8_0),
-            other => Err(format!("--weights {other}: not one of f32, f16, bf16 and q8_0")),
+        let kind = |name: &str| {
+            let mut kinds = [Kind::F32, Kind::F16, Kind::BF16, Kind::Q8_0].into_iter();
+            let kind = kinds.find(|kind| kind.name() == name);
+            kind.ok_or_else(|| format!("--weights {name}: not one of f32, f16, bf16 and q8_0"))
         };
         let mut names = name.split(',').map(kind);
         let encoder = names.next().unwrap_or_else(|| kind(name))?;

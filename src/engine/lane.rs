@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::alignment;
+use super::batch::Place;
 use super::beam::Beam;
 use super::context;
-use super::decoder::Place;
 use super::forward::{Copying, Forward, Next};
 use super::row::Row;
 use super::rules::Rules;

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decoder::Place;
+use super::batch::Place;
+use super::context;
 use super::forward::{Forward, Next};
 use super::kinds::Kinds;
 use super::lane::Lane;
@@ -30,11 +31,14 @@ fn forward(path: &Path, kinds: &str, slots: usize) -> Forward {
     Forward::new(Arc::new(model), backend, slots).unwrap()
 }
 
-fn windows(clip: &str) -> Vec<Vec<f32>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio").join(clip);
+fn clip(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audio").join(name)
+}
+
+fn windows(path: &Path) -> Vec<Vec<f32>> {
     let options = AudioOptions { channels: Channels::Mix, max_duration_secs: 3_600.0, ffmpeg: None, clip: None };
     let mut windows = Vec::new();
-    read_windows(&path, clip, &options, &mut |window: Window| {
+    read_windows(path, "clip", &options, &mut |window: Window| {
         windows.push(window.pcm);
         ControlFlow::Continue(())
     })
@@ -81,10 +85,10 @@ fn compare(name: &str, kinds: &str, positions: usize, tolerance: f32) {
         false => vec![vocabulary.start, vocabulary.no_timestamps],
         true => vec![vocabulary.start, vocabulary.start + 1, vocabulary.transcribe, vocabulary.no_timestamps],
     };
-    let window = spectrogram(&forward, &windows("jfk.flac")[0]);
+    let window = spectrogram(&forward, &windows(&clip("jfk.flac"))[0]);
     forward.hear(0, &window, positions).unwrap();
     let ours = ours(&mut forward, 0, positions, &start, 30);
-    let context = Arc::new(Context::load(&path, None).unwrap());
+    let context = Arc::new(Context::load(&path).unwrap());
     let mut state = State::new(context.clone(), context, 1).unwrap();
     let full = forward.model().weights.hparams.audio_context as usize;
     state.encode(&window, if positions == full { 0 } else { positions as i32 }).unwrap();
@@ -113,8 +117,63 @@ fn logits_are_whisper_cpps() {
     }
 }
 
+/// Windows of these files that we and whisper.cpp write differently, both texts of each, and how many there are.
+fn differing(name: &str, files: &[PathBuf]) -> (Vec<(String, String)>, usize) {
+    let path = model(name).unwrap();
+    let forward = forward(&path, "f16", 1);
+    let model = forward.model().clone();
+    let mut lane = Lane::new(forward, 1, 1, false);
+    let context = Arc::new(Context::load(&path).unwrap());
+    let mut state = State::new(context.clone(), context, 1).unwrap();
+    let mut analyser = Analyser::new(model.weights.hparams.mels as usize);
+    let options = WindowOptions { language: Some("en".to_owned()), ..WindowOptions::default() };
+    let (mut all, mut differing) = (0, Vec::new());
+    for pcm in files.iter().flat_map(|file| windows(file)) {
+        let request = Request { id: 1, options: options.clone() };
+        lane.join(&request, &pcm).unwrap();
+        let ours = loop {
+            if let Some((_, text)) = lane.step().unwrap().pop() {
+                break text.unwrap().text();
+            }
+        };
+        let positions = context::positions(pcm.len().max(16_000), 1_500);
+        let tokens = state.greedy(&analyser.analyse(&pcm, MAX_FRAMES).unwrap(), positions as i32).unwrap();
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| model.vocabulary.bytes(*token).to_vec()).collect();
+        let theirs = String::from_utf8_lossy(&bytes).trim().to_owned();
+        all += 1;
+        if ours.trim() != theirs {
+            differing.push((ours.trim().to_owned(), theirs));
+        }
+    }
+    (differing, all)
+}
+
+#[test]
+fn texts_are_whisper_cpps() {
+    let clips = ["jfk.flac", "speech.flac", "abbreviations.opus", "names.opus", "sentence_x6.opus"].map(clip);
+    let (differing, all) = differing("tiny.en", &clips);
+    assert!(all >= clips.len() && differing.is_empty(), "of {all} windows: {differing:#?}");
+}
+
+/// `AUDIO=folder MODEL=name cargo test --release --lib texts_of_a_folder -- --ignored --nocapture`
+#[test]
+#[ignore = "as long as the folder's audio takes twice"]
+fn texts_of_a_folder() {
+    let files = std::fs::read_dir(std::env::var_os("AUDIO").unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        files.filter(|path| path.is_file() && path.extension().is_none_or(|e| e != "json")).collect();
+    files.sort();
+    let name = std::env::var("MODEL").unwrap_or_else(|_| "tiny.en".to_owned());
+    let (differing, all) = differing(&name, &files);
+    println!("{name}: {} of {all} windows differ", differing.len());
+    for (ours, theirs) in &differing {
+        println!("ours:   {ours}\ntheirs: {theirs}\n");
+    }
+    assert!(differing.len() * 10 < all, "more than one in ten");
+}
+
 fn requests(clip: &str, options: &WindowOptions) -> Vec<(Request, Vec<f32>)> {
-    let windows = windows(clip).into_iter().zip(1..);
+    let windows = windows(&self::clip(clip)).into_iter().zip(1..);
     windows.map(|(pcm, id)| (Request { id, options: options.clone() }, pcm)).collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fastrand::Rng;
 
-use super::decoder::Place;
+use super::batch::Place;
 use super::greedy::{self, Choice};
 use super::pieces;
 use super::rules::{MAX_TOKENS, Rules};

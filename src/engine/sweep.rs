@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::decoder::Place;
+use super::batch::Place;
 use super::device::{self, Device};
 use super::forward::{Copying, Forward, Next};
 use super::greedy;
-use super::kinds::Kinds;
+use super::lanes::kinds;
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
@@ -38,7 +38,7 @@ const SAMPLES: usize = 30 * SAMPLE_RATE_HZ as usize;
 pub struct Sweep {
     /// The ggml file.
     pub model: PathBuf,
-    /// How matrices are stored, as [`Kinds::named`] has it.
+    /// How matrices are stored, as [`super::kinds::Kinds::named`] has it.
     pub weights: String,
     /// The GPU's index, or the processor.
     pub gpu: Option<u8>,
@@ -79,8 +79,8 @@ impl Sweep {
     pub fn run(&self, mut tell: impl FnMut(&BatchPace)) -> io::Result<Pace> {
         native::logs::redirect();
         let device = device::choose(native::devices::all(), self.gpu).map_err(io::Error::other)?;
-        let backend = Backend::new(self.gpu, self.threads)?;
-        let kinds = Kinds::named(&self.weights, self.gpu.is_some()).map_err(io::Error::other)?;
+        let mut backend = Backend::new(self.gpu, self.threads)?;
+        let kinds = kinds(&self.weights, &self.model, &mut backend)?;
         let model = Arc::new(Model::load(&self.model, kinds, backend.memory())?);
         let slots = self.batches.iter().copied().max().map_or(1, usize::from);
         let mut forward = Forward::new(model, backend, slots)?;

@@ -24,7 +24,7 @@ const MULTILINGUAL_VOCABULARY: u32 = 51_865;
 const LANGUAGES_AT_FIRST: u32 = 99;
 
 /// The dimensions of a model, in the order of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hparams {
     /// Tokens, special ones included.
     pub vocabulary: u32,

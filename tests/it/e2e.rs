@@ -272,9 +272,15 @@ async fn submit_and_check_speak_to_the_same_places_as_the_worker() {
     assert!(checked.status.success(), "{lines}");
     assert!(lines.contains("dead letters after 3 receives"), "{lines}");
     let input = format!("s3://{}/talk.mp3", rig.audio_bucket());
-    let sent = rig.worker_command("submit").args([&input, "--job-id", "by-hand"]).output().await.unwrap();
+    let sent = rig
+        .worker_command("submit")
+        .args([&input, "--job-id", "by-hand", "--metadata", "order=17"])
+        .output()
+        .await
+        .unwrap();
     assert!(sent.status.success());
     assert!(String::from_utf8(sent.stdout).unwrap().contains("by-hand"));
     let _worker = Running::start(&mut rig.worker());
-    assert_eq!(rig.event().await["jobId"], "by-hand");
+    let event = rig.event().await;
+    assert_eq!((event["jobId"].as_str(), event["metadata"]["order"].as_str()), (Some("by-hand"), Some("17")));
 }

@@ -185,7 +185,7 @@ async fn sounds_without_speech_become_no_sentence() {
     let mut command = binary();
     command.args(["transcribe", "--formats", "json", "--output-dir"]).arg(&out).args(&files);
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let ended = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let ended = timeout(5 * PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let transcripts: Vec<(&Path, Value)> =
         files.iter().map(|file| (file.as_path(), transcript_of(&out, file))).collect();
@@ -224,7 +224,7 @@ async fn said_in(name: &str, change: impl Fn(usize, f32) -> f32, after: &[f32]) 
     let mut command = binary();
     command.args(["transcribe", "--formats", "json", "--output-dir"]).arg(dir.path()).arg(&path);
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let ended = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+    let ended = timeout(5 * PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     transcript_of(dir.path(), &path)
 }

@@ -276,6 +276,17 @@ impl Placed<'_> {
         input.write(bytes, 0)
     }
 
+    /// Fills an input with bytes of its kind.
+    ///
+    /// # Errors
+    /// They are not as many.
+    pub fn fill(&mut self, input: Tensor<'_>, bytes: &[u8]) -> Result<(), String> {
+        if input.bytes() != bytes.len() {
+            return Err(format!("bug: {} bytes for an input of {}", bytes.len(), input.bytes()));
+        }
+        input.write(bytes, 0)
+    }
+
     /// Computes.
     ///
     /// # Errors

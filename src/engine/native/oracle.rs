@@ -1,7 +1,7 @@
 //! whisper.cpp's own forward pass, which tests hold ours against.
 #![expect(unsafe_code, reason = "whisper.cpp is C++; each call says why it is sound")]
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,10 +12,6 @@ use whisper_rs::whisper_rs_sys as sys;
 
 use crate::engine::spectrogram::Spectrogram;
 use crate::engine::vocabulary::Token;
-
-/// `whisper_full` could not have its larger cache and has freed the state, so that nobody may touch it again. (It answers the
-/// same where it cannot detect a language, which it is never asked to.)
-const STATE_FREED: c_int = -7;
 
 /// What whisper.cpp keeps of the window at hand: its encoding, and what was decoded of it so far.
 #[derive(Debug)]
@@ -29,20 +25,6 @@ pub struct State {
 
 // SAFETY: nothing in a state belongs to a thread; all methods that use it take `&mut self`
 unsafe impl Send for State {}
-
-/// How a beam search goes.
-pub struct BeamSearch<'a> {
-    /// Beams, at most 8.
-    pub width: u8,
-    /// Text before the window.
-    pub prompt: &'a [Token],
-    /// Of Whisper's languages.
-    pub language: &'a str,
-    /// Into English.
-    pub translate: bool,
-    /// Text tokens at most.
-    pub max_tokens: usize,
-}
 
 impl State {
     /// A state whose windows are encoded with one set of weights and decoded with another of the same model.
@@ -98,32 +80,25 @@ impl State {
         Ok(unsafe { std::slice::from_raw_parts(logits.add((tokens.len() - 1) * vocabulary), vocabulary) })
     }
 
-    /// Encodes a window, as much of it as [`State::encode`] last did, and searches its text: tokens with their
-    /// probabilities and log probabilities.
+    /// What whisper.cpp itself makes of a window of which so many positions are encoded, the surest token at each step.
     ///
     /// # Errors
     /// A sentence with whisper.cpp's code.
-    pub fn search(&mut self, window: &Spectrogram, search: &BeamSearch) -> Result<Vec<(Token, f32, f32)>, String> {
+    pub fn greedy(&mut self, window: &Spectrogram, audio_ctx: c_int) -> Result<Vec<Token>, String> {
         self.set_spectrogram(window)?;
-        let language = CString::new(search.language).map_err(|e| e.to_string())?;
-        let mut params = silent_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_BEAM_SEARCH, self.threads);
-        params.beam_search.beam_size = c_int::from(search.width.min(8));
-        params.audio_ctx = self.audio_ctx;
-        params.language = language.as_ptr();
-        params.translate = search.translate;
-        params.prompt_tokens = search.prompt.as_ptr();
-        params.prompt_n_tokens = c_int::try_from(search.prompt.len()).unwrap_or_default();
-        params.max_tokens = c_int::try_from(search.max_tokens).unwrap_or_default();
+        let mut params = silent_params(sys::whisper_sampling_strategy_WHISPER_SAMPLING_GREEDY, self.threads);
+        params.audio_ctx = audio_ctx;
+        params.suppress_nst = true;
+        params.language = c"en".as_ptr();
         self.full(params)?;
+        self.audio_ctx = audio_ctx;
         let state = self.raw.as_ptr();
         let mut tokens = Vec::new();
         // SAFETY: the state is alive; segments and tokens are counted before they are asked for
         unsafe {
             for segment in 0..sys::whisper_full_n_segments_from_state(state) {
-                for index in 0..sys::whisper_full_n_tokens_from_state(state, segment) {
-                    let token = sys::whisper_full_get_token_data_from_state(state, segment, index);
-                    tokens.push((token.id, token.p, token.plog));
-                }
+                let count = sys::whisper_full_n_tokens_from_state(state, segment);
+                tokens.extend((0..count).map(|index| sys::whisper_full_get_token_id_from_state(state, segment, index)));
             }
         }
         Ok(tokens)
@@ -159,12 +134,6 @@ impl State {
             let (context, state) = (self.encoder.raw.as_ptr(), self.raw.as_ptr());
             sys::whisper_full_with_state(context, state, params, std::ptr::null(), 0)
         };
-        if code == STATE_FREED {
-            tracing::error!(
-                "no memory for the wider cache of a beam search, and whisper.cpp has freed the lane's state"
-            );
-            std::process::abort();
-        }
         if code == 0 { Ok(()) } else { Err(format!("whisper failed on a window: code {code}")) }
     }
 }
@@ -211,119 +180,27 @@ unsafe impl Send for Context {}
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// Loads a ggml file onto the CPU or GPU `gpu`.
+    /// Loads a ggml file.
     ///
     /// # Errors
     /// Whisper.cpp's refusal, naming the file; the reason is in the log lines before it.
-    pub fn load(model: &Path, gpu: Option<u8>) -> io::Result<Self> {
+    pub fn load(model: &Path) -> io::Result<Self> {
         let path = CString::new(model.as_os_str().as_bytes())?;
         // SAFETY: takes nothing and returns a plain value
         let mut params = unsafe { sys::whisper_context_default_params() };
-        params.use_gpu = gpu.is_some();
-        params.gpu_device = c_int::from(gpu.unwrap_or(0));
-        // half of the time on a CPU goes into it, on a GPU it saves as much: ARCHITECTURE.md has the figures
-        params.flash_attn = gpu.is_some();
+        params.use_gpu = false;
+        params.flash_attn = false;
         // SAFETY: the path ends with a NUL and outlives the call
         let raw = unsafe { sys::whisper_init_from_file_with_params_no_state(path.as_ptr(), params) };
         let raw = NonNull::new(raw).ok_or_else(|| io::Error::other(format!("failed to load {}", model.display())))?;
         Ok(Self { raw })
     }
 
-    /// Asks for one of the numbers that whisper.cpp derives from the weights' dimensions.
-    fn number(&self, ask: unsafe extern "C" fn(*mut sys::whisper_context) -> c_int) -> c_int {
-        // SAFETY: the context is alive and these functions only read it
-        unsafe { ask(self.raw.as_ptr()) }
-    }
-
-    /// Whether the model knows languages other than English.
-    pub fn is_multilingual(&self) -> bool {
-        self.number(sys::whisper_is_multilingual) != 0
-    }
-
-    /// Mel bands of the spectrogram: 80 or 128.
-    pub fn mels(&self) -> usize {
-        usize::try_from(self.number(sys::whisper_model_n_mels)).unwrap_or_default()
-    }
-
-    /// Encoder positions for 30 s.
-    pub fn audio_ctx(&self) -> c_int {
-        self.number(sys::whisper_n_audio_ctx)
-    }
-
     /// Tokens, special ones included.
     pub fn vocabulary(&self) -> usize {
-        usize::try_from(self.number(sys::whisper_n_vocab)).unwrap_or_default()
-    }
-
-    /// Ends a text; all greater tokens are special, all smaller ones are text.
-    pub fn end_of_text(&self) -> Token {
-        self.number(sys::whisper_token_eot)
-    }
-
-    /// Starts a transcript.
-    pub fn start(&self) -> Token {
-        self.number(sys::whisper_token_sot)
-    }
-
-    /// Stands before the prompt.
-    pub fn previous(&self) -> Token {
-        self.number(sys::whisper_token_prev)
-    }
-
-    /// Says that there is no speech.
-    pub fn no_speech(&self) -> Token {
-        self.number(sys::whisper_token_nosp)
-    }
-
-    /// Asks for text without timestamp tokens.
-    pub fn no_timestamps(&self) -> Token {
-        self.number(sys::whisper_token_not)
-    }
-
-    /// Asks for a transcript.
-    pub fn transcribe(&self) -> Token {
-        self.number(sys::whisper_token_transcribe)
-    }
-
-    /// Asks for a translation.
-    pub fn translate(&self) -> Token {
-        self.number(sys::whisper_token_translate)
-    }
-
-    /// Names a language by whisper.cpp's number of it.
-    pub fn language(&self, id: c_int) -> Token {
-        // SAFETY: the context is alive; the function adds two numbers
-        unsafe { sys::whisper_token_lang(self.raw.as_ptr(), id) }
-    }
-
-    /// The bytes of a text token; they may end inside a character.
-    pub fn bytes(&self, token: Token) -> &[u8] {
-        // whisper.cpp throws for a token that it does not have
-        if !(0..self.number(sys::whisper_n_vocab)).contains(&token) {
-            return &[];
-        }
-        // SAFETY: the token exists
-        let text = unsafe { sys::whisper_token_to_str(self.raw.as_ptr(), token) };
-        if text.is_null() {
-            return &[];
-        }
-        // SAFETY: it points at a std::string of the context, which does not change and lives as long as `self`
-        unsafe { CStr::from_ptr(text) }.to_bytes()
-    }
-
-    /// The tokens of a text without NUL.
-    ///
-    /// # Errors
-    /// A sentence: there is a NUL in it.
-    pub fn tokenize(&self, text: &str) -> Result<Vec<Token>, String> {
-        let bytes = CString::new(text).map_err(|e| format!("a prompt cannot hold this: {e}"))?;
-        // a token is at least a byte
-        let mut tokens = vec![0; text.len() + 1];
-        let room = c_int::try_from(tokens.len()).map_err(|_| "a prompt of gigabytes".to_owned())?;
-        // SAFETY: the text ends with a NUL, and `room` is how many tokens fit
-        let count = unsafe { sys::whisper_tokenize(self.raw.as_ptr(), bytes.as_ptr(), tokens.as_mut_ptr(), room) };
-        tokens.truncate(usize::try_from(count).unwrap_or_default());
-        Ok(tokens)
+        // SAFETY: the context is alive and the function only reads it
+        let count = unsafe { sys::whisper_n_vocab(self.raw.as_ptr()) };
+        usize::try_from(count).unwrap_or_default()
     }
 }
 

@@ -31,6 +31,17 @@ impl Kind {
         Self(number)
     }
 
+    /// As users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::Q8_0 => "q8_0",
+            _ => "of another kind",
+        }
+    }
+
     /// Numbers that are stored together.
     pub fn block(self) -> usize {
         // SAFETY: a number of ggml's list; reads a table
