@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-memory bench-speakers bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-gpu bench-gpu-carry cuda bench-memory bench-speakers bench-fairness bench-decode media-matrix build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -79,6 +79,20 @@ simulate:
 simulate-planted:
 	@scripts/install-packages build
 	@CARGO=$(CARGO) scripts/simulate-planted $(PLANTED)
+
+## make cuda     the worker for NVIDIA GPUs, on a machine that needs none: ARCH="86-real 89" for some; into target/cuda
+cuda:
+	@scripts/install-packages build
+	@CARGO=$(CARGO) scripts/cuda build --release
+
+## make bench-gpu  what a GPU does with the worker, in nine minutes: speed by windows at a time and shape, texts like the CPU's
+bench-gpu: bench-gpu-carry
+	@python3 target/bench-gpu/bench.py --out target/bench-gpu-results
+
+## make bench-gpu-carry  what that needs, packed for a GPU without a network, at most 60 MiB: ARCH=90-real; there: python3 bench.py
+bench-gpu-carry: model
+	@scripts/install-packages test
+	@CARGO=$(CARGO) scripts/bench-gpu-carry
 
 ## make build    the release binary
 build:

@@ -135,7 +135,10 @@ pub async fn start_engine(config: &EngineConfig, model: &Model, health: Health) 
 }
 
 /// GPUs to use; empty for the CPU.
-fn gpus(config: &EngineConfig) -> Result<&[u8], String> {
+///
+/// # Errors
+/// A GPU is asked for that this build cannot use.
+pub fn gpus(config: &EngineConfig) -> Result<&[u8], String> {
     match config.device {
         Device::Cpu => Ok(&[]),
         Device::Auto if !cfg!(feature = "cuda") => Ok(&[]),

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 
 use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
 
 use crate::metrics::{Metric, Reading};
 
@@ -24,7 +25,7 @@ impl Gpus {
         if indices.is_empty() {
             return Self::default();
         }
-        match Nvml::builder().lib_path(OsStr::new(LIBRARY)).init() {
+        match library() {
             Ok(library) => Self { library: Some(Arc::new(library)), indices: indices.to_vec() },
             Err(error) => {
                 tracing::info!(%error, "GPUs are not measured");
@@ -38,6 +39,16 @@ impl Gpus {
         let Some(library) = &self.library else { return Vec::new() };
         self.indices.iter().flat_map(|index| readings(library, *index)).collect()
     }
+}
+
+fn library() -> Result<Nvml, NvmlError> {
+    Nvml::builder().lib_path(OsStr::new(LIBRARY)).init()
+}
+
+/// What a GPU can compute, as NVIDIA counts it: `8.9`.
+pub fn capability(index: u8) -> Option<String> {
+    let capability = library().ok()?.device_by_index(u32::from(index)).ok()?.cuda_compute_capability().ok()?;
+    Some(format!("{}.{}", capability.major, capability.minor))
 }
 
 /// What one GPU says; a GPU that says nothing is left out.
@@ -63,6 +74,6 @@ mod tests {
     fn without_a_gpu_nothing_is_said_of_it() {
         assert_eq!(Gpus::open(&[]).readings(), []);
         // whatever the machine has, it has no such GPU
-        assert_eq!(Gpus::open(&[255]).readings(), []);
+        assert_eq!((Gpus::open(&[255]).readings(), capability(255)), (vec![], None));
     }
 }

@@ -38,6 +38,9 @@ pub async fn check(config: &RunConfig, mut tell: impl FnMut(Finding)) {
     tell("settings", settings(config));
     tell("processor", super::suits_processor(engine).map(|()| machine::cores()).map_err(Trouble::Config));
     tell("gpu", machine::gpu(super::gpus(engine)));
+    if let Some(found) = machine::cublas(super::gpus(engine)) {
+        tell("cublas", found);
+    }
     tell("models", machine::models(engine));
     match super::resolve_model(engine) {
         Ok(model) => {

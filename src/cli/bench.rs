@@ -9,6 +9,7 @@ use crate::config::EngineConfig;
 use crate::exit;
 use figures::{Bench, since_process_start};
 
+pub mod batch;
 pub mod fairness;
 pub mod figures;
 pub mod inputs;
@@ -22,7 +23,7 @@ pub mod wer;
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
     /// Audio files, or directories of them
-    #[arg(value_name = "FILE|DIR", required_unless_present_any = ["manifest", "fairness"])]
+    #[arg(value_name = "FILE|DIR", required_unless_present_any = ["manifest", "fairness", "batch"])]
     files: Vec<PathBuf>,
 
     /// JSON with `files: [{file, text, language, kind}]`, paths relative to it: prints word error rates of its English texts
@@ -40,6 +41,11 @@ pub struct BenchArgs {
     /// How long a 10 s job takes that is submitted while a file of 2 h is at work; both are made of this clip of speech
     #[arg(long, value_name = "CLIP", conflicts_with_all = ["files", "manifest", "jobs", "output_dir"])]
     fairness: Option<PathBuf>,
+
+    /// How many tokens a second are decoded by so many windows at a time: the model alone, on noise
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N,…",
+        conflicts_with_all = ["files", "manifest", "jobs", "fairness", "output_dir"])]
+    batch: Vec<u8>,
 
     /// Print JSON
     #[arg(long)]
@@ -66,6 +72,9 @@ pub async fn main(args: BenchArgs) -> u8 {
     };
     if let Some(clip) = &args.fairness {
         return fairness::main(clip, args.json, &args.engine, &defaults, &model).await;
+    }
+    if !args.batch.is_empty() {
+        return batch::main(&args.batch, args.json, &args.engine, &model).await;
     }
     let bench = Bench {
         files: &files,

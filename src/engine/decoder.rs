@@ -2,7 +2,7 @@
 
 use super::batch::{Inputs, Shape};
 use super::cache::{Cache, LayerCache};
-use super::encoder::{Attention, linear, mlp, norm};
+use super::encoder::{Attention, linear, mlp, norm, residual};
 use super::native::graph::Graph;
 use super::native::tensor::Tensor;
 use super::weights::{CrossAttention, SelfAttention, Weights};
@@ -13,12 +13,12 @@ pub fn decode<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, shape: &Sh
     let mut x = inputs.embeddings;
     for (block, layer) in weights.decoder.blocks.iter().zip(&cache.layers) {
         let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
         let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
         let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
         let y = mlp(graph, &block.mlp, x);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
     }
     let x = norm(graph, &weights.decoder.norm, x);
     (inputs, x)
@@ -124,7 +124,7 @@ pub fn align<'g>(
     let mut x = inputs.embeddings;
     for (index, (block, layer)) in weights.decoder.blocks.iter().zip(&cache.layers).enumerate().take(last + 1) {
         let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
         let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
         for (_, head) in heads.iter().filter(|(layer, _)| *layer == index) {
             shares.push(graph.output(share_of(graph, layer, shape, *head, positions, queries)));
@@ -133,9 +133,9 @@ pub fn align<'g>(
             break;
         }
         let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
         let y = mlp(graph, &block.mlp, x);
-        x = graph.add(x, y);
+        x = residual(graph, x, y);
     }
     (inputs, shares)
 }

@@ -13,6 +13,8 @@ pub struct Device {
     pub description: String,
     /// All of its memory; 0 where that is not known.
     pub memory_bytes: u64,
+    /// What of it nobody has.
+    pub free_bytes: u64,
 }
 
 /// As far as whisper.cpp tells devices apart.
@@ -65,6 +67,16 @@ pub fn driver() -> Option<String> {
     version(&fs::read_to_string("/proc/driver/nvidia/version").ok()?)
 }
 
+/// Why this driver does not serve a program that looks for this version of cuBLAS (`libcublas.so.13`), if so.
+pub fn too_old(driver: &str, cublas: &str) -> Option<String> {
+    let major = |text: &str| text.split('.').next()?.parse::<u32>().ok();
+    let cuda = major(cublas.rsplit(".so.").next()?)?;
+    // the first drivers of each, by NVIDIA's release notes; each serves all that is older
+    let oldest = [(12, 525), (13, 580)].into_iter().find(|(version, _)| *version == cuda)?.1;
+    let old = major(driver)? < oldest;
+    old.then(|| format!("driver {driver} is too old for a program of CUDA {cuda}: {oldest} or newer is needed"))
+}
+
 /// `NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023`
 fn version(text: &str) -> Option<String> {
     let is_version = |word: &&str| word.contains('.') && word.split('.').all(|part| part.parse::<u32>().is_ok());
@@ -76,7 +88,13 @@ mod tests {
     use super::*;
 
     fn device(kind: Kind, name: &str) -> Device {
-        Device { kind, name: name.to_owned(), description: format!("a {name}"), memory_bytes: 24 << 30 }
+        Device {
+            kind,
+            name: name.to_owned(),
+            description: format!("a {name}"),
+            memory_bytes: 24 << 30,
+            free_bytes: 23 << 30,
+        }
     }
 
     #[test]
@@ -103,5 +121,14 @@ mod tests {
             GCC version:  gcc version 12.3.0 (Ubuntu 12.3.0-1ubuntu1~22.04)";
         assert_eq!(version(text).as_deref(), Some("570.86.15"));
         assert_eq!(version("nothing"), None);
+    }
+
+    #[test]
+    fn a_driver_older_than_the_builds_cuda_is_refused_with_the_one_it_takes() {
+        assert_eq!(too_old("580.65.06", "libcublas.so.13"), None);
+        let why = too_old("570.86.15", "libcublas.so.13").unwrap_or_default();
+        assert!(why.contains("570.86.15") && why.contains("580 or newer"), "{why}");
+        assert_eq!(too_old("570.86.15", "libcublas.so.12"), None);
+        assert_eq!(too_old("unknown", "libcublas.so.13"), None);
     }
 }

@@ -102,6 +102,14 @@ pub fn linear<'g>(graph: &'g Graph, layer: &Linear, x: Tensor<'g>) -> Tensor<'g>
     graph.add(graph.multiply(layer.weight, x), layer.bias)
 }
 
+/// The sum of what went into a layer and what came out. In one row: on a GPU ggml launches no graph as a whole in which several
+/// rows are added to several.
+pub fn residual<'g>(graph: &'g Graph, before: Tensor<'g>, after: Tensor<'g>) -> Tensor<'g> {
+    let (width, rows) = (before.dim(0), before.dim(1));
+    let [before, after] = [before, after].map(|x| graph.reshape(x, [width * rows, 1, 1, 1]));
+    graph.reshape(graph.add(before, after), [width, rows, 1, 1])
+}
+
 /// Each position by itself to mean 0 and deviation 1, then as the layer has learnt it.
 pub fn norm<'g>(graph: &'g Graph, layer: &Norm, x: Tensor<'g>) -> Tensor<'g> {
     graph.add(graph.times(graph.normalise(x), layer.scale), layer.shift)

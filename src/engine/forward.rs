@@ -39,10 +39,15 @@ pub struct Copying {
 pub struct Forward {
     model: Arc<Model>,
     backend: Backend,
+    /// On a GPU steps have a stream of their own: ggml keeps the last graph of each stream to launch it as a whole, and gives
+    /// that up for good where four in a row differ.
+    stepping: Option<Backend>,
     cache: Cache,
     encoding: Workspace,
     decoding: Workspace,
     attention: Attention,
+    /// A batch of fewer rows is computed as one of so many.
+    least: usize,
 }
 
 /// A batch of one is computed as one of two: with a single row some kernels add up in another order, and a window must
@@ -62,7 +67,10 @@ impl Forward {
         let memory = backend.memory();
         let cache = Cache::new(&model.weights, slots.max(LEAST_ROWS), attention, memory)?;
         let (encoding, decoding) = (Workspace::new(memory), Workspace::new(memory));
-        let mut forward = Self { model, backend, cache, encoding, decoding, attention };
+        // a GPU is given the same graph each time, so that it need not look at it again
+        let least = if attention == Attention::Fused { cache.slots } else { LEAST_ROWS };
+        let stepping = backend.another()?;
+        let mut forward = Self { model, backend, stepping, cache, encoding, decoding, attention, least };
         forward.reserve().map_err(io::Error::other)?;
         Ok(forward)
     }
@@ -91,6 +99,13 @@ impl Forward {
     /// The model it computes.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
+    }
+
+    /// From now on computes what a stream of so many slots would. (Measurements: the memory of the largest serves all.)
+    pub fn pose_as(&mut self, slots: usize) {
+        if self.attention == Attention::Fused {
+            self.least = slots.clamp(LEAST_ROWS, self.cache.slots);
+        }
     }
 
     /// Hears a window over so many positions, 50 a second, into a slot.
@@ -203,9 +218,7 @@ impl Forward {
         mut take: impl FnMut(usize, &[f32]) -> Result<(), String>,
     ) -> Result<(), String> {
         let Self { model, cache, .. } = self;
-        // a GPU is given the same graph each time, so that it need not look at it again
-        let least = if self.attention == Attention::Fused { cache.slots } else { LEAST_ROWS };
-        let rows = neighbours(next, cache.slots, least);
+        let rows = neighbours(next, cache.slots, self.least);
         let places: Vec<Place> = rows.iter().map(|row| row.place).collect();
         let shape = Shape::of(&places, 1, cache);
         let graph = Graph::new(shape.steps(&model.weights))?;
@@ -218,7 +231,7 @@ impl Forward {
         let mut placed = self.decoding.place(&graph)?;
         placed.set(inputs.embeddings, &embeddings)?;
         inputs.set(&mut placed, &shape.filling(&places, cache))?;
-        placed.compute(&mut self.backend)?;
+        placed.compute(self.stepping.as_mut().unwrap_or(&mut self.backend))?;
         for (index, wanted) in next.iter().enumerate() {
             let row = wanted.place.slot - shape.first;
             take(index, &placed.read(&logits, row * tokens, tokens)?)?;

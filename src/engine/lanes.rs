@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,9 @@ use super::lane::{Answer, Lane};
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
+use super::room;
 use super::trial;
+use crate::gpus::capability;
 use crate::model::ggml;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Request, Response, read_frame, write_frame};
 
@@ -31,10 +34,11 @@ type Work = (Request, Vec<f32>);
 pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + Send) -> io::Result<Infallible> {
     let started = Instant::now();
     let device = device::choose(native::devices::all(), args.gpu).map_err(io::Error::other)?;
-    let mut backends = streams(args).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
+    let (for_room, windows) = room(args, &device).map_err(io::Error::other)?;
+    let mut backends = streams(args, windows).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
     let first: Option<io::Result<(Backend, usize)>> = backends.next();
     let (mut first, rows) = first.unwrap_or_else(|| Err(io::Error::other("bug: no stream")))?;
-    let kinds = kinds(args, &mut first)?;
+    let kinds = for_room.map_or_else(|| kinds(&args.weights, &args.model, &mut first), Ok)?;
     let model = Arc::new(Model::load(&args.model, kinds, first.memory())?);
     let others = backends.collect::<io::Result<Vec<_>>>()?;
     // all memory is had before the first window runs
@@ -46,7 +50,7 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     let mut lanes = lanes.collect::<io::Result<Vec<Lane>>>()?;
     warm_up(&mut lanes)?;
     let responses = Mutex::new(responses);
-    let info = info(device, model.vocabulary.is_multilingual(), usize::from(args.lanes), started);
+    let info = info(device, args.gpu, model.vocabulary.is_multilingual(), windows, started);
     say(&responses, &Response::Ready(info))?;
     // rendezvous: the daemon decides what waits, not a buffer in here
     let (feed, work) = sync_channel::<Work>(0);
@@ -70,19 +74,38 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
     })
 }
 
+/// How many windows there are at a time: those that were asked for, unless a GPU has no memory for them; and how weights are
+/// stored there, where nobody says it.
+fn room(args: &EngineArgs, device: &Device) -> Result<(Option<Kinds>, usize), String> {
+    let wished = usize::from(args.lanes);
+    if !device.is_gpu() || device.free_bytes == 0 {
+        return Ok((None, wished));
+    }
+    let contents = ggml::inspect(&args.model).map_err(|e| e.to_string())?;
+    let bytes = contents.tensors.values().map(|tensor| tensor.bytes).sum();
+    let (width, auto) = (usize::from(args.beam_size.max(1)), args.weights == "auto");
+    let room = room::plan(device.free_bytes, bytes, &contents.hparams, wished, width, auto)?;
+    if let Some(warning) = room.warning {
+        tracing::warn!("{warning}");
+    }
+    Ok((auto.then_some(room.kinds), room.rows))
+}
+
 /// How matrices are to be stored; on a processor, where nobody says it, as multiplies fastest here.
-fn kinds(args: &EngineArgs, stream: &mut Backend) -> io::Result<Kinds> {
-    let named = Kinds::named(&args.weights, args.gpu.is_some()).map_err(io::Error::other)?;
-    if args.gpu.is_some() || args.weights != "auto" {
+///
+/// # Errors
+/// There is no such kind, or what was tried could not be computed.
+pub fn kinds(weights: &str, model: &Path, stream: &mut Backend) -> io::Result<Kinds> {
+    let named = Kinds::named(weights, stream.is_gpu()).map_err(io::Error::other)?;
+    if stream.is_gpu() || weights != "auto" {
         return Ok(named);
     }
-    let hparams = ggml::inspect(&args.model).map_err(io::Error::other)?.hparams;
-    trial::kinds(named, &hparams, &args.model, stream)
+    let hparams = ggml::inspect(model).map_err(io::Error::other)?.hparams;
+    trial::kinds(named, &hparams, model, stream)
 }
 
 /// The rows of each stream: on a GPU one has them all, on a processor each core has its share.
-fn streams(args: &EngineArgs) -> impl Iterator<Item = usize> + use<> {
-    let rows = usize::from(args.lanes);
+fn streams(args: &EngineArgs, rows: usize) -> impl Iterator<Item = usize> + use<> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let streams = match args.gpu {
         Some(_) => 1,
@@ -102,7 +125,7 @@ fn warm_up(lanes: &mut [Lane]) -> io::Result<()> {
     })
 }
 
-fn info(device: Device, multilingual: bool, lanes: usize, started: Instant) -> EngineInfo {
+fn info(device: Device, gpu: Option<u8>, multilingual: bool, lanes: usize, started: Instant) -> EngineInfo {
     EngineInfo {
         protocol: PROTOCOL,
         multilingual,
@@ -110,6 +133,7 @@ fn info(device: Device, multilingual: bool, lanes: usize, started: Instant) -> E
         memory_mib: device.memory_mib(),
         encodes_all: device.is_gpu(),
         driver: if device.is_gpu() { device::driver() } else { None },
+        capability: gpu.and_then(capability),
         device: device.description,
         lanes,
         load_ms: millis_since(started),

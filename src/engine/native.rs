@@ -5,6 +5,7 @@
 use std::ffi::c_int;
 
 pub mod backend;
+pub mod cublas;
 pub mod devices;
 pub mod graph;
 pub mod logs;

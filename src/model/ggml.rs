@@ -293,16 +293,24 @@ pub fn write_head(out: &mut impl Write, hparams: Hparams, tokens: &[Vec<u8>]) ->
     Ok(())
 }
 
+/// Writes what precedes a tensor's numbers. `dims` is outermost first, `kind` the storage type as ggml numbers it.
+///
+/// # Errors
+/// What `out` answers.
+pub fn write_tensor_head(out: &mut impl Write, name: &str, dims: &[usize], kind: u32) -> io::Result<()> {
+    put(out, dims.len() as u32)?;
+    put(out, name.len() as u32)?;
+    put(out, kind)?;
+    dims.iter().rev().try_for_each(|dim| put(out, *dim as u32))?;
+    out.write_all(name.as_bytes())
+}
+
 /// Writes one tensor. `dims` is outermost first. Matrices are stored as f16, all else (`as_f32`) as f32.
 ///
 /// # Errors
 /// What `out` answers.
 pub fn write_tensor(out: &mut impl Write, name: &str, dims: &[usize], as_f32: bool, values: &[f32]) -> io::Result<()> {
-    put(out, dims.len() as u32)?;
-    put(out, name.len() as u32)?;
-    put(out, u32::from(!as_f32))?;
-    dims.iter().rev().try_for_each(|dim| put(out, *dim as u32))?;
-    out.write_all(name.as_bytes())?;
+    write_tensor_head(out, name, dims, u32::from(!as_f32))?;
     if as_f32 {
         return write_f32(out, values);
     }

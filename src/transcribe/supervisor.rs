@@ -304,7 +304,7 @@ impl Supervisor {
         }
         self.own.pid.store(link.pid().map_or(0, u64::from), Ordering::Relaxed);
         tracing::info!(pid = link.pid(), load_ms = info.load_ms, lanes = info.lanes, backend = %info.backend,
-            device = %info.device, memory_mib = info.memory_mib, driver = info.driver, "engine ready");
+            device = %info.device, capability = info.capability, memory_mib = info.memory_mib, driver = info.driver, "engine ready");
         self.tell(Ok(Some(info.clone())));
     }
 

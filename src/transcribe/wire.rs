@@ -87,6 +87,8 @@ pub struct EngineInfo {
     pub device: String,
     /// Its memory, where it can be asked for.
     pub memory_mib: Option<u64>,
+    /// What a GPU can compute, as NVIDIA counts it: `8.9`.
+    pub capability: Option<String>,
     /// Version of a GPU's driver.
     pub driver: Option<String>,
     /// Whether each window costs what the longest does: a GPU encodes 30 s whatever is in it.
@@ -103,6 +105,9 @@ impl fmt::Display for EngineInfo {
         f.write_str(&self.backend)?;
         if !self.device.is_empty() {
             write!(f, " ({})", self.device)?;
+        }
+        if let Some(capability) = &self.capability {
+            write!(f, ", compute capability {capability}")?;
         }
         if let Some(mib) = self.memory_mib {
             write!(f, ", {mib} MiB")?;

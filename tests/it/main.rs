@@ -27,6 +27,7 @@ mod redaction;
 mod resume;
 mod status;
 mod storm;
+mod sweep;
 mod words;
 // what the others stand on
 #[path = "../sim/conformance.rs"]

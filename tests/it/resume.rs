@@ -62,8 +62,16 @@ pub fn heard(transcript: Value) -> Value {
     json!(["segments", "text", "quality", "language", "audio"].map(|field| &transcript[field]))
 }
 
-async fn uninterrupted(rig: &Rig) -> Value {
-    rig.send(rig.job("whole", "long.wav")).await;
+/// The job of this id over `long.wav`, with these fields besides.
+fn job(rig: &Rig, id: &str, fields: &Value) -> Value {
+    let mut job = rig.job(id, "long.wav");
+    let more = fields.as_object().cloned().unwrap_or_default();
+    job.as_object_mut().unwrap().extend(more);
+    job
+}
+
+async fn uninterrupted(rig: &Rig, fields: &Value) -> Value {
+    rig.send(job(rig, "whole", fields)).await;
     let mut worker = Running::start(&mut one_lane(rig));
     worker.logs("\"job done\"").await;
     assert!(worker.stop().await.success());
@@ -93,7 +101,30 @@ async fn an_interrupted_job_is_resumed_to_the_same_transcript() {
     assert!(second.stop().await.success());
     assert!(rig.object(&checkpoint_key("cut")).await.is_none(), "nothing is left of it");
 
-    assert_eq!(heard(rig.transcript("cut").await.unwrap()), uninterrupted(&rig).await);
+    assert_eq!(heard(rig.transcript("cut").await.unwrap()), uninterrupted(&rig, &json!({})).await);
+}
+
+#[tokio::test]
+async fn a_part_with_filtered_and_private_words_is_resumed_to_the_same_transcript() {
+    let rig = Rig::new().await;
+    rig.upload("long.wav", sentences(SECS)).await;
+    let fields = json!({
+        "start_secs": 7.5, "end_secs": 171.0, "redact": ["phone", "card_number"],
+        "filter": {"words": ["country"], "method": "mask"}, "replacements": {"fellow Americans": "friends"},
+    });
+    rig.send(job(&rig, "cut", &fields)).await;
+    let mut first = Running::start(&mut one_lane(&rig));
+    first.logs("\"window finished\"").await;
+    interrupt(&mut first).await;
+    let mut second = Running::start(&mut one_lane(&rig));
+    let summary = second.logs("\"job done\"").await;
+    assert!(number(&summary, "resumed_secs") > 0.0, "{summary}");
+    rig.event().await;
+    assert!(second.stop().await.success());
+    let transcript = rig.transcript("cut").await.unwrap();
+    let text = transcript["text"].as_str().unwrap();
+    assert!(text.contains("***") && !text.to_lowercase().contains("country"), "{text}");
+    assert_eq!(heard(transcript), uninterrupted(&rig, &fields).await);
 }
 
 #[tokio::test]

@@ -320,7 +320,12 @@ pub async fn wait_until(what: &str, condition: impl AsyncFn() -> bool) {
 
 /// The engine of examples/scripted_engine.rs, which does what a job's prompt says.
 pub fn scripted_engine() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_transcription-worker")).with_file_name("examples").join("scripted_engine");
+    example("scripted_engine")
+}
+
+/// A program of `examples/`.
+pub fn example(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_transcription-worker")).with_file_name("examples").join(name);
     assert!(path.exists(), "{} is missing: it is built by cargo test, and by cargo build --examples", path.display());
     path
 }

@@ -1,5 +1,6 @@
 //! What `check` says about the machine.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -8,6 +9,7 @@ use super::Found;
 use crate::app;
 use crate::config::{EngineConfig, PlacesConfig};
 use crate::engine::device;
+use crate::engine::native::cublas;
 use crate::exit::Trouble;
 use crate::fetch::{Scratch, free_bytes};
 use crate::model;
@@ -40,6 +42,9 @@ fn gpu_of(wanted: &[u8], driver: Option<String>, devices: &Path) -> Found {
         let cure = "install the driver, or in a sandbox let /proc/driver be seen (ProcSubset=all)";
         return Err(Trouble::Unavailable(format!("no NVIDIA driver is loaded: {cure}")));
     };
+    if let Some(why) = cublas::WANTED.and_then(|cublas| device::too_old(&driver, cublas)) {
+        return Err(Trouble::Unavailable(why));
+    }
     for name in ["nvidiactl", "nvidia-uvm"] {
         can_open(&devices.join(name))?;
     }
@@ -48,11 +53,19 @@ fn gpu_of(wanted: &[u8], driver: Option<String>, devices: &Path) -> Found {
     let cards = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_card)).map(|entry| entry.path());
     let cards: Vec<_> = cards.collect();
     cards.iter().try_for_each(|card| can_open(card))?;
-    if cards.len() < wanted.len() {
-        let (there, wanted) = (cards.len(), wanted.len());
+    // one that is named twice has two engines
+    let different = wanted.iter().collect::<HashSet<_>>().len();
+    if cards.len() < different {
+        let (there, wanted) = (cards.len(), different);
         return Err(Trouble::Unavailable(format!("{there} of {wanted} GPUs are there: see `nvidia-smi -L`")));
     }
     Ok(format!("{} may be opened, driver {driver}", cards.len()))
+}
+
+/// NVIDIA's matrix products, where this build looks for them at run time and GPUs are used.
+pub fn cublas(wanted: Result<&[u8], String>) -> Option<Found> {
+    let name = cublas::WANTED.filter(|_| wanted.is_ok_and(|gpus| !gpus.is_empty()))?;
+    Some(cublas::load().map(|()| format!("{name} is there")).map_err(Trouble::Unavailable))
 }
 
 fn can_open(device: &Path) -> Result<(), Trouble> {
@@ -135,6 +148,7 @@ mod tests {
             matches!(gpu_of(&[0], driver(), late.path()), Err(Trouble::Unavailable(why)) if why.contains("nvidia-uvm"))
         );
         let one = devices(&["nvidiactl", "nvidia-uvm", "nvidia0"]);
+        assert!(gpu_of(&[0, 0], driver(), one.path()).is_ok());
         assert!(
             matches!(gpu_of(&[0, 1], driver(), one.path()), Err(Trouble::Unavailable(why)) if why.contains("1 of 2"))
         );

@@ -15,11 +15,14 @@ use crate::transcribe::task::Share;
 /// Tenants and weights of the jobs: one has a single job, the other five, of which one counts four times.
 const JOBS: [(&str, u8); 6] = [("one", 1), ("many", 4), ("many", 1), ("many", 1), ("many", 1), ("many", 1)];
 
-/// So many seconds of audio are done when the shares are read, all jobs together.
-const ENOUGH_SECS: u64 = 1_800;
+/// Shares are of so many seconds of audio, all jobs together, from when each has its first answer.
+const ENOUGH_SECS: u64 = 5_400;
 
-/// A share may be off by so much of itself: windows in flight, and the first ones, which came before others were there.
+/// A share may be off by so much of itself: windows are whole, and come in order.
 const TOLERATED: f64 = 0.25;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// One job's.
 #[derive(Debug, Serialize)]
@@ -48,19 +51,28 @@ pub async fn measure(file: &str, stage: &Stage, defaults: &Defaults, engine: &Tr
         Box::pin(stage.hear(file, share, move |secs| done.store(secs as u64, Ordering::Relaxed), defaults, engine))
     });
     let secs = || done.iter().map(|done| done.load(Ordering::Relaxed));
-    let enough = async {
-        while secs().sum::<u64>() < ENOUGH_SECS {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let gained = async {
+        // a slow speaker's first windows are heard twice, until he is known to be slow
+        while secs().any(|secs| secs == 0) {
+            tokio::time::sleep(LOOK).await;
+        }
+        let before: Vec<u64> = secs().collect();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let gained: Vec<u64> = secs().zip(&before).map(|(now, before)| now - before).collect();
+            if gained.iter().sum::<u64>() >= ENOUGH_SECS {
+                return gained;
+            }
         }
     };
-    tokio::select! {
-        () = enough => {}
+    let gained = tokio::select! {
+        gained = gained => gained,
         (ended, ..) = select_all(jobs) => {
             return Err(ended.err().unwrap_or_else(|| "a file was done before the shares could be read".to_owned()));
         }
-    }
-    let all = secs().sum::<u64>().max(1) as f64;
-    let parts = JOBS.iter().zip(secs()).map(|((tenant, weight), secs)| {
+    };
+    let all = gained.iter().sum::<u64>() as f64;
+    let parts = JOBS.iter().zip(gained).map(|((tenant, weight), secs)| {
         let of_tenant = JOBS.iter().filter(|(other, _)| other == tenant).map(|(_, weight)| f64::from(*weight));
         Part {
             tenant,

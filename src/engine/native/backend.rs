@@ -7,11 +7,13 @@ use std::ptr::{self, NonNull};
 
 use whisper_rs::whisper_rs_sys as sys;
 
+use super::cublas;
+
 /// One stream of computation. Several may read the same [`super::store::Store`] at a time.
 #[derive(Debug)]
 pub struct Backend {
     raw: NonNull<sys::ggml_backend>,
-    is_gpu: bool,
+    gpu: Option<u8>,
 }
 
 // SAFETY: nothing in a backend belongs to a thread; all that uses it takes `&mut self`
@@ -33,16 +35,27 @@ impl Backend {
     /// There is no such GPU, or its driver refuses.
     pub fn new(gpu: Option<u8>, threads: u8) -> io::Result<Self> {
         let raw = match gpu {
-            Some(index) => gpu_backend(index),
+            Some(index) => {
+                cublas::load().map_err(io::Error::other)?;
+                gpu_backend(index)
+            }
             None => cpu_backend(threads),
         };
         let refused = || io::Error::other("failed to start a stream on the device (is there memory for it?)");
-        Ok(Self { raw: NonNull::new(raw).ok_or_else(refused)?, is_gpu: gpu.is_some() })
+        Ok(Self { raw: NonNull::new(raw).ok_or_else(refused)?, gpu })
     }
 
     /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
-        self.is_gpu
+        self.gpu.is_some()
+    }
+
+    /// Another stream on the same GPU; none on a processor.
+    ///
+    /// # Errors
+    /// As [`Backend::new`].
+    pub fn another(&self) -> io::Result<Option<Self>> {
+        self.gpu.map(|index| Self::new(Some(index), 1)).transpose()
     }
 
     /// The memory that its graphs and weights lie in.

@@ -37,7 +37,7 @@ fn device(index: usize) -> Device {
         | sys::ggml_backend_dev_type_GGML_BACKEND_DEVICE_TYPE_IGPU => Kind::Gpu,
         _ => Kind::Other,
     };
-    Device { kind, name, description, memory_bytes: total as u64 }
+    Device { kind, name, description, memory_bytes: total as u64, free_bytes: free as u64 }
 }
 
 /// # Safety

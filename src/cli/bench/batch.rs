@@ -1,0 +1,50 @@
+//! `bench --batch`: how fast the model at hand decodes by how many windows at a time. No audio is needed.
+
+use crate::app;
+use crate::cli::complain;
+use crate::config::EngineConfig;
+use crate::engine::sweep::{BatchPace, Pace, Sweep};
+use crate::exit;
+use crate::model::Model;
+
+/// Measures these batches on the first of the devices and prints what came of it.
+pub async fn main(batches: &[u8], as_json: bool, config: &EngineConfig, model: &Model) -> u8 {
+    let gpu = match app::suits_processor(config).and_then(|()| app::gpus(config)) {
+        Ok(gpus) => gpus.first().copied(),
+        Err(message) => return complain(&message, exit::CONFIG),
+    };
+    let sweep = Sweep {
+        model: model.path.clone(),
+        weights: config.weights.clone(),
+        gpu,
+        threads: config.threads,
+        batches: batches.to_vec(),
+    };
+    let tell = move |batch: &BatchPace| {
+        if !as_json {
+            line(batch);
+        }
+    };
+    if !as_json {
+        println!("model {}, weights {}", model.name, config.weights);
+        println!("{:>5} {:>10} {:>9} {:>7}", "rows", "tokens/s", "step ms", "rounds");
+    }
+    let measured = tokio::task::spawn_blocking(move || sweep.run(tell)).await;
+    let pace = match measured.map_err(|error| error.to_string()).and_then(|pace| pace.map_err(|e| e.to_string())) {
+        Ok(pace) => pace,
+        Err(message) => return complain(&message, exit::UNAVAILABLE),
+    };
+    if as_json {
+        let (name, weights) = (&model.name, &config.weights);
+        println!("{}", serde_json::json!({ "model": name, "weights": weights, "pace": pace }));
+    } else {
+        let Pace { device, weights_mib, encode_secs, .. } = pace;
+        println!("{device}; weights take {weights_mib:.0} MiB; 30 s are encoded in {encode_secs:.3} s");
+    }
+    exit::OK
+}
+
+fn line(batch: &BatchPace) {
+    let BatchPace { rows, tokens_per_sec, step_ms, rounds } = batch;
+    println!("{rows:>5} {tokens_per_sec:>10.1} {step_ms:>9.2} {rounds:>7}");
+}
