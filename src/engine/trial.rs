@@ -11,6 +11,7 @@ use super::kinds::Kinds;
 use super::native::backend::Backend;
 use super::native::graph::{Graph, Workspace};
 use super::native::tensor::Kind;
+use super::native::tiles;
 use crate::model::ggml::Hparams;
 
 /// Columns that a matrix of the encoder meets at once, about those of a window of 12 s, and one of the decoder.
@@ -52,7 +53,9 @@ pub fn kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backen
     let mut time = |kind: Kind, shape: [usize; 2], columns: usize| {
         multiply(backend, kind, shape, columns).map_err(io::Error::other)
     };
-    let encoder = fastest(usual.encoder, &ENCODER, |kind| time(kind, [heard, 4 * heard], OF_A_WINDOW))?;
+    // nothing is faster than a tile unit
+    let others: &[Kind] = if tiles::are_there() { &[] } else { &ENCODER };
+    let encoder = fastest(usual.encoder, others, |kind| time(kind, [heard, 4 * heard], OF_A_WINDOW))?;
     // what is read for each token is larger than a cache, and most of it is the vocabulary
     let vocabulary = [written, hparams.vocabulary as usize];
     let decoder = fastest(usual.decoder, &DECODER, |kind| time(kind, vocabulary, OF_A_BATCH))?;
