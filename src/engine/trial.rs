@@ -12,7 +12,7 @@ use super::native::backend::Backend;
 use super::native::graph::{Graph, Workspace};
 use super::native::tensor::Kind;
 use super::native::tiles;
-use crate::model::ggml::Hparams;
+use crate::model::ggml::{self, Hparams};
 
 /// Columns that a matrix of the encoder meets at once, about those of a window of 12 s, and one of the decoder.
 const OF_A_WINDOW: usize = 640;
@@ -38,12 +38,21 @@ struct Note {
     decoder: String,
 }
 
-/// The kinds for a model of these dimensions on a processor, the usual ones unless others are clearly faster; from the file
-/// `{model}.kinds` where that was written for this processor and these kernels.
+/// How this model's matrices are to be stored on this stream: as the name says. On a processor `auto` is the usual kinds unless
+/// others are clearly faster; from the file `{model}.kinds` where that was written for this processor and these kernels.
 ///
 /// # Errors
-/// No memory, or what ggml refuses.
-pub fn kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backend) -> io::Result<Kinds> {
+/// There is no such kind or no model there, no memory, or what ggml refuses.
+pub fn kinds(name: &str, model: &Path, stream: &mut Backend) -> io::Result<Kinds> {
+    let named = Kinds::named(name, stream.is_gpu()).map_err(io::Error::other)?;
+    if stream.is_gpu() || name != "auto" {
+        return Ok(named);
+    }
+    let hparams = ggml::inspect(model).map_err(io::Error::other)?.hparams;
+    fastest_kinds(named, &hparams, model, stream)
+}
+
+fn fastest_kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backend) -> io::Result<Kinds> {
     let machine = format!("{} | {}", processor(), whisper_rs::print_system_info().trim());
     if let Some(noted) = noted(model, &machine) {
         return Ok(noted);
@@ -171,8 +180,8 @@ mod tests {
         let hparams = Hparams { audio_state: 64, text_state: 64, vocabulary: 512, ..Hparams::default() };
         let usual = Kinds::named("auto", false).unwrap();
         let mut backend = Backend::new(None, 1).unwrap();
-        let kinds = super::kinds(usual, &hparams, &model, &mut backend).unwrap();
+        let kinds = fastest_kinds(usual, &hparams, &model, &mut backend).unwrap();
         assert!(ENCODER.contains(&kinds.encoder) && DECODER.contains(&kinds.decoder), "{kinds:?}");
-        assert_eq!(super::kinds(usual, &hparams, &model, &mut backend).unwrap(), kinds);
+        assert_eq!(fastest_kinds(usual, &hparams, &model, &mut backend).unwrap(), kinds);
     }
 }

@@ -4,6 +4,7 @@
 mod adapters;
 mod s3;
 // the real binary, end to end
+
 mod dlq;
 mod e2e;
 mod languages;
@@ -26,7 +27,6 @@ mod redaction;
 mod resume;
 mod status;
 mod storm;
-mod sweep;
 mod words;
 // what the others stand on
 #[path = "../sim/conformance.rs"]
@@ -36,4 +36,5 @@ mod imds;
 mod rig;
 mod running;
 mod server;
+mod throughput;
 mod wire;

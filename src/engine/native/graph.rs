@@ -90,7 +90,13 @@ impl Graph {
     }
 
     /// As [`Graph::multiply`], with weights that [`tiles::lay_out`] has laid out; rows of single precision, on a processor.
+    /// What does not fit ends the process, as in ggml's own.
     pub fn multiply_tiled<'g>(&'g self, weights: Tensor<'g>, rows: Tensor<'g>) -> Tensor<'g> {
+        let are_rows = rows.kind() == Kind::F32 && rows.step(0) == size_of::<f32>() && rows.dim(2) * rows.dim(3) == 1;
+        if !are_rows || rows.dim(0) != weights.dim(0) || !tiles::fit(weights.kind(), weights.dim(0), weights.dim(1)) {
+            tracing::error!("bug: a product of {weights:?} and {rows:?} on tiles");
+            std::process::abort();
+        }
         let (outputs, count) = (extent(weights.dim(1)), extent(rows.dim(1)));
         let mut sources = [weights.raw.as_ptr(), rows.raw.as_ptr()];
         // SAFETY: both tensors are alive; ggml copies the list, and calls the function with what it describes

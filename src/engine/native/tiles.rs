@@ -93,7 +93,7 @@ pub fn lay_out(matrix: Tensor<'static>) -> Result<(), String> {
 /// single precision.
 ///
 /// # Safety
-/// ggml's: the tensors are those that [`super::graph::Graph::multiply_tiled`] gave it, with their memory.
+/// ggml's: the tensors are those that [`super::graph::Graph::multiply_tiled`] has looked at, with their memory.
 pub(super) unsafe extern "C" fn multiply(target: *mut sys::ggml_tensor, part: c_int, parts: c_int, _: *mut c_void) {
     // SAFETY: the caller's promise
     let (target, matrix, rows) = unsafe { (&*target, &*(*target).src[0], &*(*target).src[1]) };
