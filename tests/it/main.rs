@@ -27,6 +27,7 @@ mod redaction;
 mod resume;
 mod status;
 mod storm;
+mod throughput;
 mod words;
 // what the others stand on
 #[path = "../sim/conformance.rs"]
@@ -36,5 +37,4 @@ mod imds;
 mod rig;
 mod running;
 mod server;
-mod throughput;
 mod wire;
