@@ -15,6 +15,7 @@
 //! | mode | behaviour |
 //! |---|---|
 //! | `broken` | ends before it is ready |
+//! | `loading` | is not ready as long as it lives |
 //! | `sick-abort` | is ready, and ends by SIGABRT at each window: a GPU for which the build has no code |
 //! | `sick-failed` | is ready, and refuses each window: a GPU whose memory a neighbour took |
 //! | `gone` | as `sick-abort`, and ends before it is ready from its second start on; the first makes the file `SCRIPTED_ENGINE_MARK` |
@@ -80,6 +81,10 @@ fn is_first_start() -> bool {
 
 fn serve(mode: &str) -> io::Result<()> {
     let (mut windows, mut answers) = (BufReader::new(io::stdin().lock()), io::stdout().lock());
+    if mode == "loading" {
+        io::copy(&mut windows, &mut io::sink())?;
+        return Ok(());
+    }
     let says = std::env::var("SCRIPTED_ENGINE_SAYS");
     let talk = if mode == "talkative" { TALK } else { says.as_deref().unwrap_or("all is well") };
     let backend = "scripted".to_owned();

@@ -32,7 +32,7 @@ pub mod room;
 pub mod row;
 pub mod rules;
 pub mod spectrogram;
-pub mod sweep;
+pub mod throughput;
 pub mod trial;
 pub mod vocabulary;
 pub mod weights;

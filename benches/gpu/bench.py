@@ -118,7 +118,7 @@ class Bench:
         path = self.work / f"ggml-{shape}.bin"
         printed = self.run(self.worker, "bench", "--batch", self.args.batches, "--json", "--weights", weights,
                            *self.on(self.args.device, path), **environment)
-        pace = json.loads(printed)["pace"]
+        pace = json.loads(printed)["decoding"]
         return {**pace, **bound.shares(path, weights, pace, self.out.get("card", ""))}
 
     def on(self, device, model=None):

@@ -99,7 +99,11 @@ fn convolve<'g>(graph: &'g Graph, layer: &Linear, triples: Tensor<'g>, attention
 
 /// A layer: `[n, t]` to `[outputs, t]`.
 pub fn linear<'g>(graph: &'g Graph, layer: &Linear, x: Tensor<'g>) -> Tensor<'g> {
-    graph.add(graph.multiply(layer.weight, x), layer.bias)
+    let product = match layer.is_tiled {
+        true => graph.multiply_tiled(layer.weight, x),
+        false => graph.multiply(layer.weight, x),
+    };
+    graph.add(product, layer.bias)
 }
 
 /// The sum of what went into a layer and what came out. In one row: on a GPU ggml launches no graph as a whole in which several

@@ -2,6 +2,7 @@
 
 use super::native::devices;
 use super::native::tensor::Kind;
+use super::native::tiles;
 
 /// How matrices are stored. What the file has quantised stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,10 +22,11 @@ impl Kinds {
     /// # Errors
     /// A sentence: there is no such kind.
     pub fn named(name: &str, on_gpu: bool) -> Result<Self, String> {
-        let fast = if devices::multiplies_bf16() { Kind::BF16 } else { Kind::F16 };
+        let attention = if devices::multiplies_bf16() { Kind::BF16 } else { Kind::F16 };
+        let fast = if tiles::are_there() { Kind::BF16 } else { attention };
         let auto = match on_gpu {
             true => Self { encoder: Kind::F16, decoder: Kind::F16, attention: Kind::F16 },
-            false => Self { encoder: fast, decoder: Kind::Q8_0, attention: fast },
+            false => Self { encoder: fast, decoder: Kind::Q8_0, attention },
         };
         if name == "auto" {
             return Ok(auto);
@@ -37,7 +39,7 @@ impl Kinds {
         let mut names = name.split(',').map(kind);
         let encoder = names.next().unwrap_or_else(|| kind(name))?;
         let decoder = names.next().unwrap_or(Ok(encoder))?;
-        let attention = names.next().unwrap_or(Ok(if encoder == Kind::BF16 { encoder } else { Kind::F16 }))?;
+        let attention = names.next().unwrap_or(Ok(if encoder == Kind::BF16 { attention } else { Kind::F16 }))?;
         Ok(Self { encoder, decoder, attention })
     }
 }

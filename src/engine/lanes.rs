@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,15 +12,13 @@ use std::time::Instant;
 use super::EngineArgs;
 use super::device::{self, Device};
 use super::forward::Forward;
-use super::kinds::Kinds;
 use super::lane::{Answer, Lane};
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
-use super::room;
+use super::room::{self, Room};
 use super::trial;
 use crate::gpus::capability;
-use crate::model::ggml;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Request, Response, read_frame, write_frame};
 
 type Work = (Request, Vec<f32>);
@@ -34,11 +31,11 @@ type Work = (Request, Vec<f32>);
 pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + Send) -> io::Result<Infallible> {
     let started = Instant::now();
     let device = device::choose(native::devices::all(), args.gpu).map_err(io::Error::other)?;
-    let (for_room, windows) = room(args, &device).map_err(io::Error::other)?;
+    let Room { rows: windows, kinds } = room::of(args, &device).map_err(io::Error::other)?;
     let mut backends = streams(args, windows).map(|rows| Ok((Backend::new(args.gpu, args.threads)?, rows)));
     let first: Option<io::Result<(Backend, usize)>> = backends.next();
     let (mut first, rows) = first.unwrap_or_else(|| Err(io::Error::other("bug: no stream")))?;
-    let kinds = for_room.map_or_else(|| kinds(&args.weights, &args.model, &mut first), Ok)?;
+    let kinds = kinds.map_or_else(|| trial::kinds(&args.weights, &args.model, &mut first), Ok)?;
     let model = Arc::new(Model::load(&args.model, kinds, first.memory())?);
     let others = backends.collect::<io::Result<Vec<_>>>()?;
     // all memory is had before the first window runs
@@ -72,36 +69,6 @@ pub fn run(args: &EngineArgs, mut requests: impl Read, responses: impl Write + S
         });
         native::exit(status.unwrap_or(1))
     })
-}
-
-/// How many windows there are at a time: those that were asked for, unless a GPU has no memory for them; and how weights are
-/// stored there, where nobody says it.
-fn room(args: &EngineArgs, device: &Device) -> Result<(Option<Kinds>, usize), String> {
-    let wished = usize::from(args.lanes);
-    if !device.is_gpu() || device.free_bytes == 0 {
-        return Ok((None, wished));
-    }
-    let contents = ggml::inspect(&args.model).map_err(|e| e.to_string())?;
-    let bytes = contents.tensors.values().map(|tensor| tensor.bytes).sum();
-    let (width, auto) = (usize::from(args.beam_size.max(1)), args.weights == "auto");
-    let room = room::plan(device.free_bytes, bytes, &contents.hparams, wished, width, auto)?;
-    if let Some(warning) = room.warning {
-        tracing::warn!("{warning}");
-    }
-    Ok((auto.then_some(room.kinds), room.rows))
-}
-
-/// How matrices are to be stored; on a processor, where nobody says it, as multiplies fastest here.
-///
-/// # Errors
-/// There is no such kind, or what was tried could not be computed.
-pub fn kinds(weights: &str, model: &Path, stream: &mut Backend) -> io::Result<Kinds> {
-    let named = Kinds::named(weights, stream.is_gpu()).map_err(io::Error::other)?;
-    if stream.is_gpu() || weights != "auto" {
-        return Ok(named);
-    }
-    let hparams = ggml::inspect(model).map_err(io::Error::other)?.hparams;
-    trial::kinds(named, &hparams, model, stream)
 }
 
 /// The rows of each stream: on a GPU one has them all, on a processor each core has its share.

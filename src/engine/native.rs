@@ -13,6 +13,7 @@ pub mod logs;
 pub mod oracle;
 pub mod store;
 pub mod tensor;
+pub mod tiles;
 
 /// Ends this process at once. `exit` would run the destructors of C++ and of the GPU's driver, which may hang or crash under
 /// threads that compute.

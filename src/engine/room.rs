@@ -1,9 +1,11 @@
 //! What a GPU has memory for: how many windows at a time beside the weights, and how those are stored.
 
+use super::EngineArgs;
+use super::device::Device;
 use super::encoder::FUSED_STEP;
 use super::kinds::Kinds;
 use super::native::tensor::Kind;
-use crate::model::ggml::Hparams;
+use crate::model::ggml::{self, Hparams};
 
 /// What CUDA itself, its products and the intermediate results of the largest model take. Reckoned, on no GPU measured.
 const BESIDE_BYTES: u64 = 1 << 30;
@@ -16,10 +18,35 @@ const HALF: u64 = 2;
 pub struct Room {
     /// Windows at a time.
     pub rows: usize,
-    /// How the weights are stored.
-    pub kinds: Kinds,
-    /// What had to be less than was wished for: a sentence.
-    pub warning: Option<String>,
+    /// How the weights are stored; `None` where that is left to [`super::trial`].
+    pub kinds: Option<Kinds>,
+}
+
+/// What fits, and what had to be less than was wished for: a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    rows: usize,
+    kinds: Kinds,
+    warning: Option<String>,
+}
+
+/// Windows at a time: those that were asked for, unless a GPU has no memory for them.
+///
+/// # Errors
+/// A sentence: the model cannot be read, or not even one window fits.
+pub fn of(args: &EngineArgs, device: &Device) -> Result<Room, String> {
+    let wished = usize::from(args.lanes);
+    if !device.is_gpu() || device.free_bytes == 0 {
+        return Ok(Room { rows: wished, kinds: None });
+    }
+    let contents = ggml::inspect(&args.model).map_err(|e| e.to_string())?;
+    let bytes = contents.tensors.values().map(|tensor| tensor.bytes).sum();
+    let (width, auto) = (usize::from(args.beam_size.max(1)), args.weights == "auto");
+    let plan = plan(device.free_bytes, bytes, &contents.hparams, wished, width, auto)?;
+    if let Some(warning) = plan.warning {
+        tracing::warn!("{warning}");
+    }
+    Ok(Room { rows: plan.rows, kinds: auto.then_some(plan.kinds) })
 }
 
 /// Room for `wished` windows, each of so many texts at a time, or for as many as fit into `free` bytes beside weights that
@@ -27,14 +54,7 @@ pub struct Room {
 ///
 /// # Errors
 /// A sentence: not even one window fits.
-pub fn plan(
-    free: u64,
-    weights: u64,
-    hparams: &Hparams,
-    wished: usize,
-    width: usize,
-    auto: bool,
-) -> Result<Room, String> {
+fn plan(free: u64, weights: u64, hparams: &Hparams, wished: usize, width: usize, auto: bool) -> Result<Plan, String> {
     let row = row_bytes(hparams) * width.max(1) as u64;
     let half = Kinds { encoder: Kind::F16, decoder: Kind::F16, attention: Kind::F16 };
     let eight = Kinds { encoder: Kind::Q8_0, decoder: Kind::Q8_0, ..half };
@@ -54,7 +74,7 @@ pub fn plan(
                 free >> 20
             )
         });
-        return Ok(Room { rows, kinds, warning });
+        return Ok(Plan { rows, kinds, warning });
     }
     let needed = weights + BESIDE_BYTES + row;
     Err(format!(

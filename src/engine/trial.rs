@@ -11,7 +11,8 @@ use super::kinds::Kinds;
 use super::native::backend::Backend;
 use super::native::graph::{Graph, Workspace};
 use super::native::tensor::Kind;
-use crate::model::ggml::Hparams;
+use super::native::tiles;
+use crate::model::ggml::{self, Hparams};
 
 /// Columns that a matrix of the encoder meets at once, about those of a window of 12 s, and one of the decoder.
 const OF_A_WINDOW: usize = 640;
@@ -37,12 +38,21 @@ struct Note {
     decoder: String,
 }
 
-/// The kinds for a model of these dimensions on a processor, the usual ones unless others are clearly faster; from the file
-/// `{model}.kinds` where that was written for this processor and these kernels.
+/// How this model's matrices are to be stored on this stream: as the name says. On a processor `auto` is the usual kinds unless
+/// others are clearly faster; from the file `{model}.kinds` where that was written for this processor and these kernels.
 ///
 /// # Errors
-/// No memory, or what ggml refuses.
-pub fn kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backend) -> io::Result<Kinds> {
+/// There is no such kind or no model there, no memory, or what ggml refuses.
+pub fn kinds(name: &str, model: &Path, stream: &mut Backend) -> io::Result<Kinds> {
+    let named = Kinds::named(name, stream.is_gpu()).map_err(io::Error::other)?;
+    if stream.is_gpu() || name != "auto" {
+        return Ok(named);
+    }
+    let hparams = ggml::inspect(model).map_err(io::Error::other)?.hparams;
+    fastest_kinds(named, &hparams, model, stream)
+}
+
+fn fastest_kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backend) -> io::Result<Kinds> {
     let machine = format!("{} | {}", processor(), whisper_rs::print_system_info().trim());
     if let Some(noted) = noted(model, &machine) {
         return Ok(noted);
@@ -52,7 +62,9 @@ pub fn kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backen
     let mut time = |kind: Kind, shape: [usize; 2], columns: usize| {
         multiply(backend, kind, shape, columns).map_err(io::Error::other)
     };
-    let encoder = fastest(usual.encoder, &ENCODER, |kind| time(kind, [heard, 4 * heard], OF_A_WINDOW))?;
+    // nothing is faster than a tile unit
+    let others: &[Kind] = if tiles::are_there() { &[] } else { &ENCODER };
+    let encoder = fastest(usual.encoder, others, |kind| time(kind, [heard, 4 * heard], OF_A_WINDOW))?;
     // what is read for each token is larger than a cache, and most of it is the vocabulary
     let vocabulary = [written, hparams.vocabulary as usize];
     let decoder = fastest(usual.decoder, &DECODER, |kind| time(kind, vocabulary, OF_A_BATCH))?;
@@ -168,8 +180,8 @@ mod tests {
         let hparams = Hparams { audio_state: 64, text_state: 64, vocabulary: 512, ..Hparams::default() };
         let usual = Kinds::named("auto", false).unwrap();
         let mut backend = Backend::new(None, 1).unwrap();
-        let kinds = super::kinds(usual, &hparams, &model, &mut backend).unwrap();
+        let kinds = fastest_kinds(usual, &hparams, &model, &mut backend).unwrap();
         assert!(ENCODER.contains(&kinds.encoder) && DECODER.contains(&kinds.decoder), "{kinds:?}");
-        assert_eq!(super::kinds(usual, &hparams, &model, &mut backend).unwrap(), kinds);
+        assert_eq!(fastest_kinds(usual, &hparams, &model, &mut backend).unwrap(), kinds);
     }
 }

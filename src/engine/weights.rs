@@ -8,6 +8,7 @@ use self::loader::Loader;
 use super::kinds::Kinds;
 use super::native::backend::MemoryKind;
 use super::native::tensor::Tensor;
+use super::native::tiles;
 use crate::model::ggml::{Contents, Hparams};
 
 mod loader;
@@ -20,6 +21,8 @@ pub struct Linear {
     pub weight: Tensor<'static>,
     /// `[outputs]`.
     pub bias: Tensor<'static>,
+    /// The matrix is laid out for the processor's tile unit.
+    pub is_tiled: bool,
 }
 
 /// What follows a normalisation: `[width]` each.
@@ -134,7 +137,7 @@ impl Weights {
     /// The file cannot be read, lacks a tensor or has one of another shape; no memory.
     pub fn load(path: &Path, contents: &Contents, kinds: Kinds, memory: MemoryKind) -> io::Result<Self> {
         let hparams = contents.hparams;
-        let mut loader = Loader::new(contents, kinds)?;
+        let mut loader = Loader::new(contents, kinds, memory.is_own() && tiles::are_there())?;
         let encoder = loader.encoder(&hparams)?;
         let decoder = loader.decoder(&hparams)?;
         let bytes = loader.read(path, memory)?;

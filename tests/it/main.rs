@@ -4,6 +4,7 @@
 mod adapters;
 mod s3;
 // the real binary, end to end
+
 mod dlq;
 mod e2e;
 mod languages;
@@ -27,7 +28,7 @@ mod redaction;
 mod resume;
 mod status;
 mod storm;
-mod sweep;
+mod throughput;
 mod words;
 // what the others stand on
 #[path = "../sim/conformance.rs"]

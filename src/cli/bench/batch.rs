@@ -3,7 +3,7 @@
 use crate::app;
 use crate::cli::complain;
 use crate::config::EngineConfig;
-use crate::engine::sweep::{BatchPace, Pace, Sweep};
+use crate::engine::throughput::{BatchFigures, Figures, Throughput};
 use crate::exit;
 use crate::model::Model;
 
@@ -13,14 +13,14 @@ pub async fn main(batches: &[u8], as_json: bool, config: &EngineConfig, model: &
         Ok(gpus) => gpus.first().copied(),
         Err(message) => return complain(&message, exit::CONFIG),
     };
-    let sweep = Sweep {
+    let throughput = Throughput {
         model: model.path.clone(),
         weights: config.weights.clone(),
         gpu,
         threads: config.threads,
         batches: batches.to_vec(),
     };
-    let tell = move |batch: &BatchPace| {
+    let tell = move |batch: &BatchFigures| {
         if !as_json {
             line(batch);
         }
@@ -29,22 +29,23 @@ pub async fn main(batches: &[u8], as_json: bool, config: &EngineConfig, model: &
         println!("model {}, weights {}", model.name, config.weights);
         println!("{:>5} {:>10} {:>9} {:>7}", "rows", "tokens/s", "step ms", "rounds");
     }
-    let measured = tokio::task::spawn_blocking(move || sweep.run(tell)).await;
-    let pace = match measured.map_err(|error| error.to_string()).and_then(|pace| pace.map_err(|e| e.to_string())) {
-        Ok(pace) => pace,
-        Err(message) => return complain(&message, exit::UNAVAILABLE),
-    };
+    let measured = tokio::task::spawn_blocking(move || throughput.run(tell)).await;
+    let figures =
+        match measured.map_err(|error| error.to_string()).and_then(|figures| figures.map_err(|e| e.to_string())) {
+            Ok(figures) => figures,
+            Err(message) => return complain(&message, exit::UNAVAILABLE),
+        };
     if as_json {
         let (name, weights) = (&model.name, &config.weights);
-        println!("{}", serde_json::json!({ "model": name, "weights": weights, "pace": pace }));
+        println!("{}", serde_json::json!({ "model": name, "weights": weights, "decoding": figures }));
     } else {
-        let Pace { device, weights_mib, encode_secs, .. } = pace;
+        let Figures { device, weights_mib, encode_secs, .. } = figures;
         println!("{device}; weights take {weights_mib:.0} MiB; 30 s are encoded in {encode_secs:.3} s");
     }
     exit::OK
 }
 
-fn line(batch: &BatchPace) {
-    let BatchPace { rows, tokens_per_sec, step_ms, rounds } = batch;
+fn line(batch: &BatchFigures) {
+    let BatchFigures { rows, tokens_per_sec, step_ms, rounds } = batch;
     println!("{rows:>5} {tokens_per_sec:>10.1} {step_ms:>9.2} {rounds:>7}");
 }

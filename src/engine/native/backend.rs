@@ -28,6 +28,14 @@ unsafe impl Send for MemoryKind {}
 // SAFETY: as above
 unsafe impl Sync for MemoryKind {}
 
+impl MemoryKind {
+    /// Whether the program itself can read and write it.
+    pub fn is_own(self) -> bool {
+        // SAFETY: kinds live as long as the program; reads a description
+        unsafe { sys::ggml_backend_buft_is_host(self.0.as_ptr()) }
+    }
+}
+
 impl Backend {
     /// GPU `gpu`, or the processor with `threads` threads.
     ///

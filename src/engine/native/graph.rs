@@ -10,6 +10,7 @@ use whisper_rs::whisper_rs_sys as sys;
 
 use super::backend::{Backend, MemoryKind};
 use super::tensor::{Kind, Number, Tensor, bytes_of};
+use super::tiles;
 
 /// The steps of a computation.
 #[derive(Debug)]
@@ -86,6 +87,36 @@ impl Graph {
     pub fn multiply<'g>(&'g self, weights: Tensor<'g>, rows: Tensor<'g>) -> Tensor<'g> {
         // SAFETY: both tensors are alive; shapes that do not fit end the process
         self.own(unsafe { sys::ggml_mul_mat(self.ctx(), weights.raw.as_ptr(), rows.raw.as_ptr()) })
+    }
+
+    /// As [`Graph::multiply`], with weights that [`tiles::lay_out`] has laid out; rows of single precision, on a processor.
+    /// What does not fit ends the process, as in ggml's own.
+    pub fn multiply_tiled<'g>(&'g self, weights: Tensor<'g>, rows: Tensor<'g>) -> Tensor<'g> {
+        let are_rows = rows.kind() == Kind::F32 && rows.step(0) == size_of::<f32>() && rows.dim(2) * rows.dim(3) == 1;
+        if !are_rows || rows.dim(0) != weights.dim(0) || !tiles::fit(weights.kind(), weights.dim(0), weights.dim(1)) {
+            tracing::error!("bug: a product of {weights:?} and {rows:?} on tiles");
+            std::process::abort();
+        }
+        let (outputs, count) = (extent(weights.dim(1)), extent(rows.dim(1)));
+        let mut sources = [weights.raw.as_ptr(), rows.raw.as_ptr()];
+        // SAFETY: both tensors are alive; ggml copies the list, and calls the function with what it describes
+        self.own(unsafe {
+            let kind = Kind::F32.0;
+            let product = Some(tiles::multiply as unsafe extern "C" fn(_, _, _, _));
+            sys::ggml_custom_4d(
+                self.ctx(),
+                kind,
+                outputs,
+                count,
+                1,
+                1,
+                sources.as_mut_ptr(),
+                2,
+                product,
+                -1,
+                ptr::null_mut(),
+            )
+        })
     }
 
     /// The sum; `b` is repeated where it is smaller.

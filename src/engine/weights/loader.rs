@@ -9,6 +9,7 @@ use crate::engine::kinds::Kinds;
 use crate::engine::native::backend::MemoryKind;
 use crate::engine::native::store::Store;
 use crate::engine::native::tensor::{Kind, Tensor};
+use crate::engine::native::tiles;
 use crate::model::ggml::{Contents, Hparams, Tensor as Source};
 
 /// What a row of the first convolution is filled up to a multiple of, with zeros: kernels take whole vectors.
@@ -20,15 +21,19 @@ pub struct Loader<'a> {
     kinds: Kinds,
     store: Store,
     jobs: Vec<Job>,
+    /// Whether there is a tile unit to lay matrices out for.
+    tiles: bool,
+    tiled: Vec<Tensor<'static>>,
 }
 
 impl<'a> Loader<'a> {
-    /// Of a file with these contents.
+    /// Of a file with these contents; where there are `tiles`, matrices of bf16 are laid out for them.
     ///
     /// # Errors
     /// No memory.
-    pub fn new(contents: &'a Contents, kinds: Kinds) -> io::Result<Self> {
-        Ok(Self { contents, kinds, store: Store::new(contents.tensors.len())?, jobs: Vec::new() })
+    pub fn new(contents: &'a Contents, kinds: Kinds, tiles: bool) -> io::Result<Self> {
+        let store = Store::new(contents.tensors.len())?;
+        Ok(Self { contents, kinds, store, jobs: Vec::new(), tiles, tiled: Vec::new() })
     }
 
     /// The tensors of the encoder.
@@ -91,6 +96,7 @@ impl<'a> Loader<'a> {
     pub fn read(self, path: &Path, memory: MemoryKind) -> io::Result<usize> {
         let bytes = self.store.allocate(memory, "the model's weights")?;
         reading::read(path, self.jobs)?;
+        reading::lay_out(&self.tiled)?;
         Ok(bytes)
     }
 
@@ -145,7 +151,15 @@ impl<'a> Loader<'a> {
                 self.fill(&format!("{part}.bias"), bias, rows * 4)?;
             }
         }
-        Ok(Linear { weight, bias })
+        Ok(self.linear(weight, bias))
+    }
+
+    fn linear(&mut self, weight: Tensor<'static>, bias: Tensor<'static>) -> Linear {
+        let is_tiled = self.tiles && tiles::fit(weight.kind(), weight.dim(0), weight.dim(1));
+        if is_tiled {
+            self.tiled.push(weight);
+        }
+        Linear { weight, bias, is_tiled }
     }
 
     fn convolution(&mut self, name: &str, channels: usize, outputs: usize) -> io::Result<Linear> {
@@ -159,7 +173,7 @@ impl<'a> Loader<'a> {
         }
         self.jobs.push(Job { source, target: weight, offset: 0, shape: Shape::Taps(row) });
         self.fill(&format!("{name}.bias"), bias, 0)?;
-        Ok(Linear { weight, bias })
+        Ok(self.linear(weight, bias))
     }
 
     fn fresh(&mut self, kind: Kind, dims: [usize; 4]) -> Tensor<'static> {

@@ -9,6 +9,7 @@ use std::thread;
 
 use crate::engine::native::store::fill;
 use crate::engine::native::tensor::{Kind, Tensor};
+use crate::engine::native::tiles;
 use crate::model::ggml::Tensor as Source;
 
 /// Numbers converted at a time.
@@ -48,6 +49,23 @@ pub fn read(path: &Path, mut jobs: Vec<Job>) -> io::Result<()> {
         let readers: Vec<_> = (0..threads).map(|_| scope.spawn(|| read_all(&file, &jobs, &next))).collect();
         readers.into_iter().try_for_each(|reader| {
             reader.join().unwrap_or_else(|_| Err(io::Error::other("bug: reading the weights panicked")))
+        })
+    })
+}
+
+/// Lays these matrices out for the tile unit, several at a time.
+///
+/// # Errors
+/// A bug.
+pub fn lay_out(matrices: &[Tensor<'static>]) -> io::Result<()> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    thread::scope(|scope| {
+        let parts = matrices.chunks(matrices.len().div_ceil(threads).max(1));
+        let parts: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().try_for_each(|matrix| tiles::lay_out(*matrix)))).collect();
+        parts.into_iter().try_for_each(|part| {
+            let done = part.join().unwrap_or_else(|_| Err("bug: laying out the weights panicked".to_owned()));
+            done.map_err(io::Error::other)
         })
     })
 }

@@ -23,9 +23,9 @@ fn a_random_model_is_the_same_each_time_and_decodes() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let batches = figures["pace"]["batches"].as_array().unwrap();
+    let batches = figures["decoding"]["batches"].as_array().unwrap();
     let rows: Vec<u64> = batches.iter().filter_map(|batch| batch["rows"].as_u64()).collect();
     assert_eq!(rows, [1, 3]);
     assert!(batches.iter().all(|batch| batch["tokens_per_sec"].as_f64().is_some_and(|pace| pace > 0.0)));
-    assert!(figures["pace"]["encode_secs"].as_f64().is_some_and(|secs| secs > 0.0));
+    assert!(figures["decoding"]["encode_secs"].as_f64().is_some_and(|secs| secs > 0.0));
 }

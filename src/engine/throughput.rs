@@ -12,11 +12,11 @@ use super::batch::Place;
 use super::device::{self, Device};
 use super::forward::{Copying, Forward, Next};
 use super::greedy;
-use super::lanes::kinds;
 use super::model::Model;
 use super::native;
 use super::native::backend::Backend;
 use super::spectrogram::{Analyser, MAX_FRAMES};
+use super::trial;
 use super::vocabulary::Token;
 use crate::audio::SAMPLE_RATE_HZ;
 use crate::transcribe::probe::noise;
@@ -35,7 +35,7 @@ const SAMPLES: usize = 30 * SAMPLE_RATE_HZ as usize;
 
 /// What is measured.
 #[derive(Debug, Clone)]
-pub struct Sweep {
+pub struct Throughput {
     /// The ggml file.
     pub model: PathBuf,
     /// How matrices are stored, as [`super::kinds::Kinds::named`] has it.
@@ -51,19 +51,19 @@ pub struct Sweep {
 /// What was measured.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "each is what its name and unit say")]
-pub struct Pace {
+pub struct Figures {
     pub device: String,
     pub weights_mib: f64,
     /// Seconds of the encoder for a window of 30 s, cross keys and values included: the median.
     pub encode_secs: f64,
     pub windows_encoded_per_sec: f64,
-    pub batches: Vec<BatchPace>,
+    pub batches: Vec<BatchFigures>,
 }
 
 /// Of so many windows at a time.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "each is what its name and unit say")]
-pub struct BatchPace {
+pub struct BatchFigures {
     pub rows: usize,
     /// Of all rows together: the median of the rounds.
     pub tokens_per_sec: f64,
@@ -71,16 +71,16 @@ pub struct BatchPace {
     pub rounds: usize,
 }
 
-impl Sweep {
+impl Throughput {
     /// Measures all of it in this process; `tell` gets each batch as soon as it is known.
     ///
     /// # Errors
     /// There is no such device, the model cannot be loaded, there is no memory, or ggml refuses.
-    pub fn run(&self, mut tell: impl FnMut(&BatchPace)) -> io::Result<Pace> {
+    pub fn run(&self, mut tell: impl FnMut(&BatchFigures)) -> io::Result<Figures> {
         native::logs::redirect();
         let device = device::choose(native::devices::all(), self.gpu).map_err(io::Error::other)?;
         let mut backend = Backend::new(self.gpu, self.threads)?;
-        let kinds = kinds(&self.weights, &self.model, &mut backend)?;
+        let kinds = trial::kinds(&self.weights, &self.model, &mut backend)?;
         let model = Arc::new(Model::load(&self.model, kinds, backend.memory())?);
         let slots = self.batches.iter().copied().max().map_or(1, usize::from);
         let mut forward = Forward::new(model, backend, slots)?;
@@ -92,7 +92,7 @@ impl Sweep {
             batches.push(pace);
         }
         let Device { name, description, .. } = device;
-        Ok(Pace {
+        Ok(Figures {
             device: format!("{name}: {description}"),
             weights_mib: forward.model().weights.bytes as f64 / f64::from(1 << 20),
             encode_secs,
@@ -113,10 +113,10 @@ fn hear(forward: &mut Forward, slots: usize) -> Result<f64, String> {
     Ok(took.secs)
 }
 
-fn decode(forward: &mut Forward, rows: usize) -> Result<BatchPace, String> {
+fn decode(forward: &mut Forward, rows: usize) -> Result<BatchFigures, String> {
     forward.pose_as(rows);
     let round = median(LEAST_ROUNDS, || text(forward, rows))?;
-    Ok(BatchPace {
+    Ok(BatchFigures {
         rows,
         tokens_per_sec: (rows * TOKENS) as f64 / round.secs.max(1e-9),
         step_ms: 1000.0 * round.secs / TOKENS as f64,
