@@ -124,7 +124,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
     let mut heard = Heard::default();
     let mut first_window = None;
     let mut decoded_all = false;
-    loop {
+    let Decoded { report, busy, speakers } = loop {
         if decoded_all && answers.is_empty() {
             languages.end();
         }
@@ -137,8 +137,14 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                 }
             });
         }
-        if decoded_all && answers.is_empty() && spoken.is_empty() && settled.is_empty() {
-            break;
+        // its speakers may be followed for a while yet
+        if decoded_all
+            && answers.is_empty()
+            && spoken.is_empty()
+            && settled.is_empty()
+            && let Some(outcome) = decoded.take()
+        {
+            break outcome?;
         }
         let under_way = answers.len() + spoken.len() + settled.len();
         tokio::select! {
@@ -213,11 +219,7 @@ async fn listen_to_end(work: Listening, engine: &Transcriber, abort: &Cancellati
                 None => decoded_all = true,
             },
         }
-    }
-    let Decoded { report, busy, speakers } = match decoded {
-        Some(decoded) => decoded,
-        None => decoding.await,
-    }?;
+    };
     heard.quality.sound_heard = report.sounds.heard_secs;
     heard.quality.sound_unheard = report.sounds.unheard_secs;
     heard.report = report;

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
@@ -12,24 +12,26 @@ use super::tracker::Tracker;
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;
 
-/// How much more reluctantly these threads run than others (`nice`): windows of speech go first, and a decoder that waits
-/// for labels leaves the cores to them.
-const NICENESS: i32 = 10;
+/// How much more reluctantly these threads run than others (`nice`): on a busy core they have a third of what another thread
+/// has, so that windows of speech go first, and a job with speakers is not left standing. At 10 it would be a tenth.
+const NICENESS: i32 = 5;
 
-/// A window's index, and what was seen in it.
-pub type Reply = (usize, Result<Glimpse, String>);
+const ENDED: &str = "the speakers' threads have ended";
+
+/// What was seen in a window.
+type Reply = Result<Glimpse, String>;
 
 /// A window to be looked at.
-pub struct Task {
-    /// Of its stream, from 0.
-    pub index: usize,
+struct Task {
     /// Its first sample.
-    pub start: u64,
+    start: u64,
     /// 16 kHz.
-    pub pcm: Vec<f32>,
-    /// Who waits.
-    pub reply: Sender<Reply>,
+    pcm: Vec<f32>,
+    reply: SyncSender<Reply>,
 }
+
+/// What becomes of a window that was given away.
+pub struct Answer(Receiver<Reply>);
 
 /// Where voices are told apart, if anybody asks. Cheap to clone.
 #[derive(Clone)]
@@ -62,6 +64,20 @@ impl Voices {
         Tracker::new(self.clone(), count, channels)
     }
 
+    /// With a crew of one, who does this with each window. It ends where that is `None`.
+    #[cfg(test)]
+    pub fn played(mut look: impl FnMut(u64) -> Option<Result<Glimpse, String>> + Send + 'static) -> Self {
+        let (tasks, queue) = sync_channel::<Task>(1);
+        thread::spawn(move || {
+            while let Ok(task) = queue.recv()
+                && let Some(seen) = look(task.start)
+            {
+                let _ = task.reply.send(seen);
+            }
+        });
+        Self { crew: Arc::new(OnceLock::from(Ok(Crew { tasks, size: 1 }))), nets: Err(String::new()) }
+    }
+
     /// The threads, which begin now where they have not yet. Blocks while the nets are loaded.
     ///
     /// # Errors
@@ -84,12 +100,25 @@ impl Crew {
         Ok(Self { tasks, size })
     }
 
-    /// Gives a window away; waits while all are at work.
+    /// Gives a window of 16 kHz that begins at sample `start` away; waits while all are at work.
     ///
     /// # Errors
     /// Nobody works any more.
-    pub fn give(&self, task: Task) -> Result<(), String> {
-        self.tasks.send(task).map_err(|_| "the speakers' threads have ended".to_owned())
+    pub fn give(&self, start: u64, pcm: Vec<f32>) -> Result<Answer, String> {
+        let (reply, answer) = sync_channel(1);
+        self.tasks.send(Task { start, pcm, reply }).map_err(|_| ENDED)?;
+        Ok(Answer(answer))
+    }
+}
+
+impl Answer {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// What went wrong with the window, or nobody works any more: whoever has the window is the only one who can answer, so
+    /// that this ends with them.
+    pub fn wait(self) -> Result<Glimpse, String> {
+        self.0.recv().map_err(|_| ENDED)?
     }
 }
 
@@ -101,14 +130,9 @@ fn work(nets: &Nets, queue: &Mutex<Receiver<Task>>) {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Task { index, start, pcm, reply }) = task else { return };
+        let Ok(Task { start, pcm, reply }) = task else { return };
         let seen = catch_unwind(AssertUnwindSafe(|| nets.look(start, &pcm)));
         // nobody listens where the job was given up
-        let _ = reply.send((index, seen.unwrap_or_else(|_| Err("the speakers' nets panicked".to_owned()))));
+        let _ = reply.send(seen.unwrap_or_else(|_| Err("the speakers' nets panicked".to_owned())));
     }
-}
-
-/// Where a stream's answers come in.
-pub fn replies() -> (Sender<Reply>, Receiver<Reply>) {
-    channel()
 }

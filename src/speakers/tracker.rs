@@ -2,11 +2,11 @@
 //! them to the crew, and makes turns of all answers at the end. Whatever goes wrong here costs the labels, never the
 //! decoding.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender};
 
-use super::crew::{Crew, Reply, Task, Voices, replies};
+use super::crew::{Answer, Crew, Voices};
 use super::glimpse::Glimpse;
 use super::segmentation::WINDOW_SAMPLES;
 use super::turns::{Followed, turns};
@@ -40,13 +40,10 @@ struct Stream {
     before: Vec<f32>,
     /// Where the ring begins, in samples.
     start: u64,
-    /// Windows given away.
-    given: usize,
-    /// By window; those under way are missing.
-    seen: Vec<Option<Glimpse>>,
-    under_way: usize,
-    reply: Sender<Reply>,
-    answers: Receiver<Reply>,
+    /// Windows with the crew, in their order.
+    given: VecDeque<Answer>,
+    /// What was seen in those before.
+    seen: Vec<Glimpse>,
 }
 
 impl Tracker {
@@ -100,8 +97,7 @@ impl Tracker {
 
 impl Stream {
     fn new(start: u64) -> Self {
-        let (reply, answers) = replies();
-        Self { ring: Vec::new(), before: Vec::new(), start, given: 0, seen: Vec::new(), under_way: 0, reply, answers }
+        Self { ring: Vec::new(), before: Vec::new(), start, given: VecDeque::new(), seen: Vec::new() }
     }
 
     fn hear(&mut self, crew: &Crew, mut samples: &[f32]) -> Result<(), String> {
@@ -121,22 +117,17 @@ impl Stream {
 
     /// Gives the ring away as it is.
     fn give(&mut self, crew: &Crew) -> Result<(), String> {
-        while self.under_way > 2 * crew.size {
-            self.take()?;
-        }
-        let task = Task { index: self.given, start: self.start, pcm: self.ring.clone(), reply: self.reply.clone() };
-        crew.give(task)?;
-        self.given += 1;
-        self.under_way += 1;
-        self.seen.push(None);
+        self.await_all_but(2 * crew.size)?;
+        self.given.push_back(crew.give(self.start, self.ring.clone())?);
         Ok(())
     }
 
-    fn take(&mut self) -> Result<(), String> {
-        let (index, seen) = self.answers.recv().map_err(|_| "the speakers' threads have ended".to_owned())?;
-        self.under_way -= 1;
-        if let Some(slot) = self.seen.get_mut(index) {
-            *slot = Some(seen?);
+    /// Waits until the crew has no more than so many of its windows.
+    fn await_all_but(&mut self, most: usize) -> Result<(), String> {
+        while self.given.len() > most
+            && let Some(answer) = self.given.pop_front()
+        {
+            self.seen.push(answer.wait()?);
         }
         Ok(())
     }
@@ -151,9 +142,67 @@ impl Stream {
         if !self.ring.is_empty() {
             self.give(crew)?;
         }
-        while self.under_way > 0 {
-            self.take()?;
+        self.await_all_but(0)?;
+        Ok((self.seen, secs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::speakers::segmentation::{FRAMES, VOICES};
+
+    /// Somebody is heard in all of a window, who sounds like nobody.
+    fn glimpse(start: u64) -> Glimpse {
+        Glimpse { start, activity: vec![[255, 0, 0]; FRAMES], voices: [const { None }; VOICES], is_narrow: false }
+    }
+
+    fn follow(voices: &Voices, secs: usize) -> Result<Vec<Followed>, String> {
+        let mut tracker = voices.tracker(SpeakerCount::default(), Channels::Mix);
+        // in pieces that no window is a multiple of
+        let (mut position, all) = (0, secs * SAMPLE_RATE_HZ as usize);
+        while position < all {
+            let piece = vec![0.1; 12_345.min(all - position)];
+            tracker.hear(0, position as u64, &piece);
+            position += piece.len();
         }
-        Ok((self.seen.into_iter().flatten().collect(), secs))
+        tracker.finish()
+    }
+
+    #[test]
+    fn windows_begin_a_hop_apart_and_the_last_one_ends_where_the_stream_does() {
+        for (secs, expected) in [(3, vec![0]), (10, vec![0]), (15, vec![0, 5]), (23, vec![0, 5, 10, 13])] {
+            let (told, given) = channel();
+            let voices = Voices::played(move |start| {
+                told.send(start / u64::from(SAMPLE_RATE_HZ)).unwrap();
+                Some(Ok(glimpse(start)))
+            });
+            follow(&voices, secs).unwrap();
+            drop(voices);
+            assert_eq!(given.iter().collect::<Vec<_>>(), expected, "{secs} s");
+        }
+    }
+
+    #[test]
+    fn a_window_that_fails_costs_the_labels() {
+        let voices = Voices::played(|start| Some(if start < 400_000 { Ok(glimpse(start)) } else { Err("ill".into()) }));
+        assert_eq!(follow(&voices, 60), Err("ill".to_owned()));
+    }
+
+    #[test]
+    fn a_crew_that_ends_with_windows_in_hand_is_not_waited_for() {
+        for windows in 0..4 {
+            let mut left = windows;
+            let voices = Voices::played(move |start| {
+                left -= 1;
+                (left >= 0).then(|| Ok(glimpse(start)))
+            });
+            let failed = follow(&voices, 30).unwrap_err();
+            assert!(failed.contains("have ended"), "{failed}");
+        }
     }
 }

@@ -124,6 +124,19 @@ impl Recording for Windows {
     }
 }
 
+/// The same, of which the speakers are still followed when all windows are out.
+struct Followed(Windows);
+
+impl Recording for Followed {
+    fn decode(self: Box<Self>, name: String, audio: AudioOptions, to: mpsc::Sender<Window>, step: OnStep) -> Decoding {
+        let windows = Box::new(self.0).decode(name, audio, to, step);
+        Box::pin(async {
+            windows.await?;
+            pending().await
+        })
+    }
+}
+
 async fn engine(script: &Script) -> Transcriber {
     let settings = EngineSettings {
         launch: Arc::new(script.clone()),
@@ -278,4 +291,24 @@ async fn what_is_heard_depends_neither_on_the_lanes_nor_on_interruptions() {
     }
     let segments = expected.unwrap();
     assert_eq!(segments.len(), 10, "all but the music: {segments:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_does_not_wait_for_the_speakers() {
+    let script = Script { said: vec![said("en", 0.9); 3], seed: 1, asked: Asked::default() };
+    let engine = engine(&script).await;
+    let (finished, mut windows) = mpsc::unbounded_channel();
+    let mut work = work(&script, &[], Some(Resume { known: BTreeMap::new(), finished }));
+    work.recording = Box::new(Followed(Windows(script.said.clone())));
+    let control = Control::default();
+    let stop = async {
+        tokio::time::sleep(LONG / 2).await;
+        control.abort.cancel();
+    };
+    let (listened, ()) = tokio::join!(timeout(LONG, listen(work, &engine, &control)), stop);
+    assert_eq!(listened.unwrap().err(), Some(Fault::Interrupted));
+    for index in 0..3 {
+        assert_eq!(windows.recv().await.map(|window| window.index), Some(index), "what was heard is not lost");
+    }
+    engine.end().await;
 }
