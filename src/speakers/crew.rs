@@ -1,5 +1,6 @@
 //! The threads that look at windows, of all jobs together, and the nets they share. They are loaded when the first job asks
-//! for speakers. A panic in them costs that job's labels and nothing else: it is caught where it happens.
+//! for speakers. They run like all others: of a busy machine a thread of less priority has next to nothing, and whoever asked
+//! for speakers waits for them. A panic in them costs that job's labels and nothing else: it is caught where it happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -11,10 +12,6 @@ use super::glimpse::{Glimpse, Nets};
 use super::tracker::Tracker;
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;
-
-/// How much more reluctantly these threads run than others (`nice`): on a busy core they have a third of what another thread
-/// has, so that windows of speech go first, and a job with speakers is not left standing. At 10 it would be a tenth.
-const NICENESS: i32 = 5;
 
 const ENDED: &str = "the speakers' threads have ended";
 
@@ -123,8 +120,6 @@ impl Answer {
 }
 
 fn work(nets: &Nets, queue: &Mutex<Receiver<Task>>) {
-    // where it is refused they run as all others do
-    let _ = rustix::process::setpriority_process(None, NICENESS);
     loop {
         let task = match queue.lock() {
             Ok(queue) => queue.recv(),
