@@ -1,5 +1,4 @@
 //! Long short-term memory (Hochreiter and Schmidhuber, 1997), as PyTorch lays its weights out.
-#![expect(unsafe_code, reason = "wider registers, where the processor has them")]
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
@@ -80,7 +79,7 @@ impl Layer {
             let step = if is_backward { count - 1 - step } else { step };
             let mut row = [0.0; GATES];
             row.iter_mut().zip(gates.row(step)).for_each(|(to, gate)| *to = *gate);
-            add_hidden(&self.hidden, &hidden, &mut row);
+            self.add_hidden(&hidden, &mut row);
             let (now, rest) = row.split_at(HIDDEN);
             let (forget, rest) = rest.split_at(HIDDEN);
             let (new, open) = rest.split_at(HIDDEN);
@@ -93,44 +92,14 @@ impl Layer {
             out.row_mut(step).iter_mut().zip(&hidden).for_each(|(to, hidden)| *to = *hidden);
         }
     }
-}
 
-/// Adds what stood before times its weights to the gates: half of the net's time, most of it the reading of weights, which
-/// wide registers do in fewer steps. The sums are the same in all.
-fn add_hidden(weights: &[[f32; GATES]], hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has these registers
-            return unsafe { add_by_sixteen(weights, hidden, gates) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has these registers
-            return unsafe { add_by_eight(weights, hidden, gates) };
-        }
-    }
-    add(weights, hidden, gates);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn add_by_sixteen(weights: &[[f32; GATES]], hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
-    add(weights, hidden, gates);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn add_by_eight(weights: &[[f32; GATES]], hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
-    add(weights, hidden, gates);
-}
-
-/// Four rows at once: the gates are read and written a quarter as often.
-#[inline(always)]
-fn add(weights: &[[f32; GATES]], hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
-    let rows = weights.as_chunks::<4>().0;
-    for ([a, b, c, d], [wa, wb, wc, wd]) in hidden.as_chunks::<4>().0.iter().zip(rows) {
-        for i in 0..GATES {
-            gates[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
+    /// Four rows at once: the gates are read and written a quarter as often.
+    fn add_hidden(&self, hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
+        let rows = self.hidden.as_chunks::<4>().0;
+        for ([a, b, c, d], [wa, wb, wc, wd]) in hidden.as_chunks::<4>().0.iter().zip(rows) {
+            for i in 0..GATES {
+                gates[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
+            }
         }
     }
 }

@@ -25,10 +25,10 @@ fn clip(name: &str) -> Vec<i16> {
     samples
 }
 
-/// Two people in turns, 37 s: a president, a reader, and the president again.
-fn conversation() -> Vec<u8> {
-    let (president, reader) = (clip("jfk.flac"), clip("sentence_x6.opus"));
-    wav(&[president.clone(), reader, president].concat())
+/// People in turns: a president, 12 s with the pause after it, and a reader, 13 s.
+fn conversation(turns: usize) -> Vec<u8> {
+    let clips = [clip("jfk.flac"), clip("sentence_x6.opus")];
+    wav(&clips.iter().cycle().take(turns).flatten().copied().collect::<Vec<_>>())
 }
 
 /// What each segment says, in small letters, and who says it.
@@ -49,7 +49,7 @@ fn assert_told_apart(transcript: &Value, president: u64) {
 #[tokio::test]
 async fn a_conversation_is_labelled_turn_by_turn_and_so_is_a_part_of_it() {
     let rig = Rig::new().await;
-    rig.upload("talk.wav", conversation()).await;
+    rig.upload("talk.wav", conversation(3)).await;
     let mut whole = rig.job("whole", "talk.wav");
     whole["speakers"] = json!(true);
     whole["formats"] = json!(["json", "vtt"]);
@@ -78,7 +78,8 @@ async fn a_conversation_is_labelled_turn_by_turn_and_so_is_a_part_of_it() {
 #[tokio::test]
 async fn an_interrupted_job_has_the_labels_of_an_uninterrupted_one() {
     let rig = Rig::new().await;
-    rig.upload("talk.wav", conversation()).await;
+    // three windows or more: the last is not heard when the first is
+    rig.upload("talk.wav", conversation(6)).await;
     let job = |id| {
         let mut job = rig.job(id, "talk.wav");
         job["speakers"] = json!(true);
