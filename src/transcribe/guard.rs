@@ -139,7 +139,7 @@ pub fn settle(window: &Window, first: Look, reason: DropReason, second: SecondLo
     };
     let sound = Look::at(window, second.sound);
     let choice = match too_often() {
-        Some(surplus) => Choice::FirstWithout(Vec::from([surplus])),
+        Some(surplus) => Choice::Rounds(Vec::from([surplus])),
         None => choose(&first.text, reason, &second.heard, &sound.text, speech_secs),
     };
     let (parts, look) = match choice {
@@ -148,6 +148,10 @@ pub fn settle(window: &Window, first: Look, reason: DropReason, second: SecondLo
         Choice::Second => (all(&first.text), sound),
         Choice::FirstWithout(parts) => {
             let text = without(&first.text, &parts);
+            (parts, Look { text, dropped: first.dropped })
+        }
+        Choice::Rounds(parts) => {
+            let text = unmeasured(without(&first.text, &parts));
             (parts, Look { text, dropped: first.dropped })
         }
     };
@@ -159,6 +163,8 @@ pub fn settle(window: &Window, first: Look, reason: DropReason, second: SecondLo
 enum Choice {
     First,
     FirstWithout(Vec<Range<usize>>),
+    /// The first without this: as many rounds of the same as there are runs of voice.
+    Rounds(Vec<Range<usize>>),
     Second,
 }
 
@@ -256,6 +262,13 @@ fn without(text: &WindowText, parts: &[Range<usize>]) -> WindowText {
     };
     let pieces = text.pieces.iter().map(&mut left).filter(|piece| !piece.text.is_empty()).collect();
     WindowText { pieces, ..text.clone() }
+}
+
+/// The text to be laid over the voice: rounds that are alike attend to the same places, and a hundred that nobody said leave
+/// those that were no room.
+fn unmeasured(text: WindowText) -> WindowText {
+    let pieces = text.pieces.into_iter().map(|piece| Piece { said: None, ..piece }).collect();
+    WindowText { pieces, ..text }
 }
 
 /// Mean log probability of the pieces in a part of the text.

@@ -245,6 +245,8 @@ pub fn binary() -> Command {
         command.env_remove(name);
     }
     command
+        // of a program for GPUs its CPU path is tested
+        .env("TRANSCRIPTION_DEVICE", "cpu")
         .env("TRANSCRIPTION_MODEL", "tiny.en")
         .env("TRANSCRIPTION_MODELS_DIR", repository().join("models"))
         .env("RUST_LOG", "info")
