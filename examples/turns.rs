@@ -1,7 +1,6 @@
 //! Who speaks when in files, as RTTM on stdout: what `make bench-speakers` scores. No text is made.
 //!
-//! `turns [--speakers on|N|MIN-MAX|off] MODELS_DIR FILE…`; `off` only decodes, for telling what the rest costs. The last line
-//! of stderr has the processor time and the peak of memory.
+//! `turns [--speakers on|N|MIN-MAX|off] MODELS_DIR FILE…`; `off` only decodes, for telling what the rest costs.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -64,23 +63,5 @@ fn run() -> Result<(), String> {
             println!("SPEAKER {name} 1 {:.3} {secs:.3} <NA> <NA> {} <NA> <NA>", turn.start, turn.speaker + 1);
         }
     }
-    eprintln!("{}", used());
     Ok(())
-}
-
-/// What this process has used so far.
-fn used() -> String {
-    let field = |file: &str, of: &dyn Fn(&str) -> Option<f64>| std::fs::read_to_string(file).ok().and_then(|s| of(&s));
-    // user and system time are fields 14 and 15, after the name in parentheses, in hundredths of a second
-    let ticks = |stat: &str| {
-        let fields: Vec<f64> = stat.rsplit(')').next()?.split_whitespace().filter_map(|f| f.parse().ok()).collect();
-        Some(fields.get(10..12)?.iter().sum::<f64>() / 100.0)
-    };
-    let peak = |status: &str| {
-        let line = status.lines().find(|line| line.starts_with("VmHWM"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
-    };
-    let cpu_secs = field("/proc/self/stat", &ticks).unwrap_or(f64::NAN);
-    let mib = field("/proc/self/status", &peak).unwrap_or(f64::NAN);
-    format!("cpu_secs={cpu_secs:.2} peak_mib={mib:.1}")
 }

@@ -11,6 +11,7 @@ the packages of requirements.txt, ffmpeg, the nets (`model pull speakers`), and 
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -48,8 +49,9 @@ def made(args, pool, count, condition, seed, directory):
 
 
 def found(args, paths):
-    """Turns by file, and what was used."""
+    """Turns by file, and seconds of a core."""
     command = [str(ROOT / "target/release/examples/turns"), str(args.models_dir), *map(str, paths)]
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command[:3])} …\n{done.stderr[-2000:]}")
@@ -57,7 +59,7 @@ def found(args, paths):
     for line in done.stdout.splitlines():
         _, name, _, start, secs, _, _, speaker, *_ = line.split()
         turns[name].append((speaker, float(start), float(start) + float(secs)))
-    return turns, done.stderr.strip().splitlines()[-1]
+    return turns, sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
 
 
 def main():
@@ -81,7 +83,7 @@ def main():
                     path, turns, long = made(args, pool, count, condition, seed, Path(directory))
                     all_made[path] = (count, condition, turns)
                     secs += long
-        turns, used = found(args, all_made)
+        turns, cpu_secs = found(args, all_made)
     rows, total = defaultdict(list), []
     for path, (count, condition, truth) in all_made.items():
         heard = turns[path.stem]
@@ -91,7 +93,7 @@ def main():
             print(path.stem, f"{sum(one[1][1:]) / one[1][0]:.1%} missed, invented, confused {one[1][1:]}, {number} speakers")
         rows[count, condition].append(one)
         total.append(one)
-    print(f"{len(total)} conversations, {secs / 60:.0f} min; {used}, {float(re.search('cpu_secs=([0-9.]+)', used)[1]) / secs:.4f} s of a core per second")
+    print(f"{len(total)} conversations, {secs / 60:.0f} min; {cpu_secs / secs:.4f} s of a core per second, decoding included")
     print(f"{'speakers':>8}  {'condition':<20} {'DER %':>6} {'collar':>7} {'missed':>7} {'invented':>9} {'confused':>9} {'count right':>12}")
     for (count, condition), some in [*rows.items(), (("all", ""), total)]:
         raw, kept = (np.sum([one[at] for one in some], axis=0) for at in (0, 1))

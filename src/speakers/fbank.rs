@@ -7,6 +7,8 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use super::segmentation::RATE_HZ;
+
 /// Mel bands.
 pub const BANDS: usize = 80;
 /// Samples of a frame.
@@ -16,7 +18,6 @@ pub const HOP_SAMPLES: usize = 160;
 
 /// Samples of the transform; those after the frame are zero.
 const TRANSFORM_SAMPLES: usize = 512;
-const RATE_HZ: f64 = 16_000.0;
 const LOWEST_HZ: f64 = 20.0;
 const HIGHEST_HZ: f64 = 8_000.0;
 /// How much of the sample before is taken from each.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::embedding::{Embedding, Voice};
 use super::fbank::{BANDS, FRAME_SAMPLES, Fbank, HOP_SAMPLES};
-use super::segmentation::{CLASSES, FRAME_CENTRE, FRAME_STEP, FRAMES, SPEAKING, Segmentation, VOICES};
+use super::segmentation::{CLASSES, FRAME_CENTRE, FRAME_STEP, FRAMES, RATE_HZ, SPEAKING, Segmentation, VOICES};
 use super::weights::Weights;
 use crate::model::{safetensors, speakers};
 
@@ -103,7 +103,7 @@ fn is_narrow(features: &[[f32; BANDS]]) -> bool {
 
 /// Seconds of so many frames.
 pub fn secs(frames: usize) -> f32 {
-    (frames * FRAME_STEP) as f32 / 16_000.0
+    ((frames * FRAME_STEP) as f64 / RATE_HZ) as f32
 }
 
 /// The frame of the segmentation in the middle of a frame of features.

@@ -7,6 +7,8 @@ use ndarray::{Array2, ArrayView2, Axis, ShapeBuilder, s};
 use super::lstm::{Bidirectional, HIDDEN};
 use super::weights::Weights;
 
+/// Of samples, in all that is done here.
+pub const RATE_HZ: f64 = 16_000.0;
 /// Samples it takes, 10 s.
 pub const WINDOW_SAMPLES: usize = 160_000;
 /// Frames it answers.
@@ -37,7 +39,6 @@ const FILTERS: usize = 60;
 const KERNEL: usize = 5;
 /// Neighbours of which the greatest is taken.
 const POOL: usize = 3;
-const RATE_HZ: f64 = 16_000.0;
 /// No filter begins lower or is narrower.
 const LEAST_HZ: f64 = 50.0;
 /// What is added to a variance.

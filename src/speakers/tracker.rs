@@ -8,9 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crew::{Answer, Crew, Voices};
 use super::glimpse::Glimpse;
-use super::segmentation::WINDOW_SAMPLES;
+use super::segmentation::{RATE_HZ, WINDOW_SAMPLES};
 use super::turns::{Followed, turns};
-use crate::audio::SAMPLE_RATE_HZ;
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;
 
@@ -134,7 +133,7 @@ impl Stream {
 
     /// What was seen in all windows, and how long the stream is in seconds.
     fn finish(mut self, crew: &Crew) -> Result<(Vec<Glimpse>, f64), String> {
-        let secs = (self.start + self.ring.len() as u64) as f64 / f64::from(SAMPLE_RATE_HZ);
+        let secs = (self.start + self.ring.len() as u64) as f64 / RATE_HZ;
         // the last window ends where the stream does
         let before = self.before.len().min(WINDOW_SAMPLES - self.ring.len());
         self.ring.splice(..0, self.before.split_off(self.before.len() - before));
@@ -164,7 +163,7 @@ mod tests {
     fn follow(voices: &Voices, secs: usize) -> Result<Vec<Followed>, String> {
         let mut tracker = voices.tracker(SpeakerCount::default(), Channels::Mix);
         // in pieces that no window is a multiple of
-        let (mut position, all) = (0, secs * SAMPLE_RATE_HZ as usize);
+        let (mut position, all) = (0, secs * RATE_HZ as usize);
         while position < all {
             let piece = vec![0.1; 12_345.min(all - position)];
             tracker.hear(0, position as u64, &piece);
@@ -178,7 +177,7 @@ mod tests {
         for (secs, expected) in [(3, vec![0]), (10, vec![0]), (15, vec![0, 5]), (23, vec![0, 5, 10, 13])] {
             let (told, given) = channel();
             let voices = Voices::played(move |start| {
-                told.send(start / u64::from(SAMPLE_RATE_HZ)).unwrap();
+                told.send(start / RATE_HZ as u64).unwrap();
                 Some(Ok(glimpse(start)))
             });
             follow(&voices, secs).unwrap();

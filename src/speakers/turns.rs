@@ -1,10 +1,9 @@
 //! Who speaks when in the source: the windows' probabilities laid over each other.
 
 use super::glimpse::Glimpse;
-use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, VOICES};
+use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, RATE_HZ, VOICES};
 use crate::job::speakers::SpeakerCount;
 
-const RATE_HZ: f64 = 16_000.0;
 /// Seconds; a shorter pause is a part of its speaker's turn.
 const PAUSE_SECS: f64 = 0.5;
 
@@ -175,7 +174,7 @@ mod tests {
         let [first, second] = found.foremost.as_slice() else { unreachable!("{found:?}") };
         assert_eq!(found.turns.len(), 2);
         assert_ne!(first.speaker, second.speaker);
-        assert!((first.end - 400.0 * 270.0 / 16_000.0).abs() < 0.05 && first.end == second.start, "{found:?}");
+        assert!((first.end - 400.0 * 270.0 / RATE_HZ).abs() < 0.05 && first.end == second.start, "{found:?}");
         assert!(first.start < 0.05 && (second.end - 15.0).abs() < 0.05, "{found:?}");
     }
 
