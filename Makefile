@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-gpu bench-gpu-carry cuda bench-memory bench-speakers bench-fairness bench-decode media-matrix build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-gpu bench-gpu-carry cuda bench-memory bench-speakers bench-fairness bench-decode media-matrix no-speech build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -208,6 +208,11 @@ media-matrix:
 	@scripts/install-packages test
 	$(CARGO) test --release --test it --no-run
 	CELL=$(CELL) $(CARGO) test --release --test it media_matrix -- --ignored --nocapture
+
+## make no-speech   forty sounds without speech at twelve pitches and levels: nothing may be written
+no-speech: model
+	$(CARGO) test --release --test it --no-run
+	$(CARGO) test --release --test it no_speech -- --ignored --nocapture
 
 ## make bench-decode  seconds of audio decoded per second of one core, per format
 bench-decode:

@@ -101,7 +101,7 @@ pub fn doubt(text: &WindowText, speech_secs: f64, prompt: Option<&str>) -> Optio
 pub fn is_sound(text: &WindowText, speech_secs: f64, prompt: Option<&str>) -> bool {
     match doubt(text, speech_secs, prompt) {
         None => true,
-        Some(DropReason::Repetition) => !repetition::is_impossible(&text.text(), speech_secs),
+        Some(DropReason::Repetition) => !repetition::is_impossible(&text.text(), speech_secs) && !is_guess(text),
         Some(_) => false,
     }
 }
@@ -178,7 +178,8 @@ fn choose(first: &WindowText, reason: DropReason, heard: &WindowText, sound: &Wi
             let rounds = |text: &str| repetition::find(text).map_or(0, |found| found.rounds);
             let is_borne_out = 2 * rounds(&heard.text()) >= rounds(&said);
             let is_refuted = !is_borne_out && 2.0 * now >= before && sound.avg_logprob >= DOUBTFUL_LOGPROB;
-            let is_possible = !repetition::is_impossible(&said, speech_secs) && first.avg_logprob >= LOST_LOGPROB;
+            let is_possible =
+                !repetition::is_impossible(&said, speech_secs) && first.avg_logprob >= LOST_LOGPROB && !is_guess(first);
             match (is_possible, nothing_sound) {
                 (true, _) if !is_refuted => Choice::First,
                 (false, true) => {
@@ -214,6 +215,17 @@ fn choose(first: &WindowText, reason: DropReason, heard: &WindowText, sound: &Wi
 /// mean says nothing here: a loop is the surer the longer it lasts.
 fn is_noise(text: &WindowText, first_words: usize) -> bool {
     text.no_speech_prob > NO_SPEECH_PROB || logprob_of(text, &(0..first_words)) < LOST_LOGPROB
+}
+
+/// Whether a loop that somebody might have said in the time began as a guess, which the engine then repeats with ever more
+/// certainty: the less likely it is speech at all, the surer its first rounds must be.
+fn is_guess(text: &WindowText) -> bool {
+    let least = match text.no_speech_prob {
+        prob if prob > NO_SPEECH_PROB => DOUBTFUL_LOGPROB,
+        prob if prob > UNEASY_NO_SPEECH_PROB => LOST_LOGPROB,
+        _ => HOPELESS_LOGPROB,
+    };
+    surplus(&text.text()).first().is_some_and(|surplus| logprob_of(text, &(0..surplus.start)) < least)
 }
 
 /// The texts of a window's parts as the window's, whose no-speech probability stands. Its language is that of the longest part.

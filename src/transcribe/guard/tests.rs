@@ -86,6 +86,18 @@ fn a_loop_on_a_tone_is_dropped_whole() {
 }
 
 #[test]
+fn a_loop_that_begins_as_a_guess_is_nobodys_though_it_could_be_said_and_is_heard_again() {
+    for (no_speech_prob, first, is_kept) in
+        [(0.9, -1.9, false), (0.55, -1.9, false), (0.9, -0.4, true), (0.55, -0.8, true), (0.05, -1.2, true)]
+    {
+        let mut looped = heard(&" so".repeat(100), no_speech_prob, -0.2);
+        looped.pieces.iter_mut().take(2).for_each(|piece| piece.p = f32::exp(first));
+        let (text, _) = left(looped.clone(), 30.0, Some(looped));
+        assert_eq!(!text.is_empty(), is_kept, "{no_speech_prob} {first}");
+    }
+}
+
+#[test]
 fn a_loop_gives_way_to_what_a_second_look_hears() {
     let looped = heard(&" so I said".repeat(9), 0.0, -0.1);
     let (text, dropped) =
