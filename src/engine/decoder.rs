@@ -2,9 +2,10 @@
 
 use super::batch::{Inputs, Shape};
 use super::cache::{Cache, LayerCache};
-use super::encoder::{Attention, linear, mlp, norm, residual};
+use super::encoder::{Attention, linear, mlp, norm, product, residual};
 use super::native::graph::Graph;
-use super::native::tensor::Tensor;
+use super::native::singles;
+use super::native::tensor::{Kind, Tensor};
 use super::weights::{CrossAttention, SelfAttention, Weights};
 
 /// The decoder over its blocks: inputs, and `[width, tokens x rows]` of what follows each token, before the vocabulary.
@@ -26,9 +27,7 @@ pub fn decode<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, shape: &Sh
 
 /// Of each position, a logit for each of the first `tokens` of the vocabulary.
 pub fn logits<'g>(graph: &'g Graph, weights: &Weights, x: Tensor<'g>, tokens: usize) -> Tensor<'g> {
-    let all = weights.decoder.vocabulary;
-    let some = graph.view(all, [all.dim(0), tokens, 1, 1], [all.step(1), 0, 0], 0);
-    graph.multiply(some, x)
+    product(graph, &weights.decoder.vocabulary, x, tokens)
 }
 
 #[expect(clippy::too_many_arguments, reason = "a step of a computation names what it computes with")]
@@ -97,8 +96,13 @@ fn attend_to_audio<'g>(
     let merged = match cache.attention {
         Attention::Open => {
             let values = cached(kept.heard_values, [audio, depth, heads, rows]);
-            let shares = graph.soft_max(graph.multiply(keys, queries), mask, scale);
-            graph.contiguous(graph.permute(graph.multiply(values, shares), [0, 2, 1, 3]))
+            let multiply =
+                |matrices, rows| match tokens == 1 && kept.heard_keys.kind() == Kind::BF16 && singles::are_there() {
+                    true => graph.multiply_singles(matrices, rows),
+                    false => graph.multiply(matrices, rows),
+                };
+            let shares = graph.soft_max(multiply(keys, queries), mask, scale);
+            graph.contiguous(graph.permute(multiply(values, shares), [0, 2, 1, 3]))
         }
         Attention::Fused => {
             let values = cached(kept.heard_values, [depth, audio, heads, rows]);

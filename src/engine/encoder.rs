@@ -3,7 +3,7 @@
 use super::native::graph::Graph;
 use super::native::tensor::{Kind, Tensor};
 use super::spectrogram::Spectrogram;
-use super::weights::{Linear, Mlp, Norm, SelfAttention, Weights};
+use super::weights::{Layout, Linear, Matrix, Mlp, Norm, SelfAttention, Weights};
 
 /// Queries whose scores are computed together on a processor: with the keys of 30 s they fit its second cache.
 const QUERIES: usize = 192;
@@ -37,7 +37,7 @@ pub fn steps(weights: &Weights, positions: usize) -> usize {
 pub fn encode<'g>(graph: &'g Graph, weights: &Weights, positions: usize, attention: Attention) -> Encoding<'g> {
     let (encoder, hparams) = (&weights.encoder, &weights.hparams);
     let width = hparams.audio_state as usize;
-    let spectrogram = graph.input(Kind::F32, [encoder.conv1.weight.dim(0), 2 * positions, 1, 1]);
+    let spectrogram = graph.input(Kind::F32, [encoder.conv1.weight.numbers.dim(0), 2 * positions, 1, 1]);
     let x = convolve(graph, &encoder.conv1, spectrogram, attention);
     // three rows are a row of the second convolution, and its next row begins two rows later: they overlap in memory
     let x = graph.pad_rows_around(x, 1, positions.next_multiple_of(2));
@@ -66,7 +66,7 @@ pub const FUSED_STEP: usize = 256;
 /// The input of [`encode`]: for each frame itself between its neighbours, filled up with zeros. What is beyond the positions
 /// counts as silence.
 pub fn input(weights: &Weights, window: &Spectrogram, positions: usize) -> Vec<f32> {
-    let (row, mels) = (weights.encoder.conv1.weight.dim(0), window.mels);
+    let (row, mels) = (weights.encoder.conv1.weight.numbers.dim(0), window.mels);
     let frames = 2 * positions;
     let mut input = vec![0.0; row * frames];
     for (mel, values) in window.values.chunks_exact(window.frames).enumerate() {
@@ -99,11 +99,19 @@ fn convolve<'g>(graph: &'g Graph, layer: &Linear, triples: Tensor<'g>, attention
 
 /// A layer: `[n, t]` to `[outputs, t]`.
 pub fn linear<'g>(graph: &'g Graph, layer: &Linear, x: Tensor<'g>) -> Tensor<'g> {
-    let product = match layer.is_tiled {
-        true => graph.multiply_tiled(layer.weight, x),
-        false => graph.multiply(layer.weight, x),
-    };
+    let product = product(graph, &layer.weight, x, layer.weight.numbers.dim(1));
     graph.add(product, layer.bias)
+}
+
+/// The first `outputs` of a matrix times `[n, t]`: `[outputs, t]`.
+pub fn product<'g>(graph: &'g Graph, matrix: &Matrix, x: Tensor<'g>, outputs: usize) -> Tensor<'g> {
+    let all = matrix.numbers;
+    match matrix.layout {
+        Layout::Tiles => graph.multiply_tiled(all, x),
+        Layout::Octets => graph.multiply_octets(all, x, outputs),
+        Layout::Plain if outputs == all.dim(1) => graph.multiply(all, x),
+        Layout::Plain => graph.multiply(graph.view(all, [all.dim(0), outputs, 1, 1], [all.step(1), 0, 0], 0), x),
+    }
 }
 
 /// The sum of what went into a layer and what came out. In one row: on a GPU ggml launches no graph as a whole in which several

@@ -9,8 +9,10 @@ pub mod cublas;
 pub mod devices;
 pub mod graph;
 pub mod logs;
+pub mod octets;
 #[cfg(test)]
 pub mod oracle;
+pub mod singles;
 pub mod store;
 pub mod tensor;
 pub mod tiles;

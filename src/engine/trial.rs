@@ -11,7 +11,7 @@ use super::kinds::Kinds;
 use super::native::backend::Backend;
 use super::native::graph::{Graph, Workspace};
 use super::native::tensor::Kind;
-use super::native::tiles;
+use super::native::{octets, tiles};
 use crate::model::ggml::{self, Hparams};
 
 /// Columns that a matrix of the encoder meets at once, about those of a window of 12 s, and one of the decoder.
@@ -53,7 +53,8 @@ pub fn kinds(name: &str, model: &Path, stream: &mut Backend) -> io::Result<Kinds
 }
 
 fn fastest_kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Backend) -> io::Result<Kinds> {
-    let machine = format!("{} | {}", processor(), whisper_rs::print_system_info().trim());
+    let kernels = if octets::are_there() { "octets" } else { "ggml" };
+    let machine = format!("{} | {} | {kernels}", processor(), whisper_rs::print_system_info().trim());
     if let Some(noted) = noted(model, &machine) {
         return Ok(noted);
     }
@@ -62,12 +63,13 @@ fn fastest_kinds(usual: Kinds, hparams: &Hparams, model: &Path, backend: &mut Ba
     let mut time = |kind: Kind, shape: [usize; 2], columns: usize| {
         multiply(backend, kind, shape, columns).map_err(io::Error::other)
     };
-    // nothing is faster than a tile unit
+    // nothing is faster than a tile unit, nor for a few rows than products of bytes
     let others: &[Kind] = if tiles::are_there() { &[] } else { &ENCODER };
     let encoder = fastest(usual.encoder, others, |kind| time(kind, [heard, 4 * heard], OF_A_WINDOW))?;
     // what is read for each token is larger than a cache, and most of it is the vocabulary
     let vocabulary = [written, hparams.vocabulary as usize];
-    let decoder = fastest(usual.decoder, &DECODER, |kind| time(kind, vocabulary, OF_A_BATCH))?;
+    let others: &[Kind] = if octets::are_there() { &[] } else { &DECODER };
+    let decoder = fastest(usual.decoder, others, |kind| time(kind, vocabulary, OF_A_BATCH))?;
     let attention = if encoder == usual.encoder { usual.attention } else { encoder };
     let ms = started.elapsed().as_millis();
     tracing::info!(

@@ -8,21 +8,38 @@ use self::loader::Loader;
 use super::kinds::Kinds;
 use super::native::backend::MemoryKind;
 use super::native::tensor::Tensor;
-use super::native::tiles;
 use crate::model::ggml::{Contents, Hparams};
 
 mod loader;
 mod reading;
 
+/// How a matrix lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// As ggml has it.
+    Plain,
+    /// For the processor's tile unit, which multiplies the whole of it.
+    Tiles,
+    /// For its products of bytes.
+    Octets,
+}
+
+/// A matrix `[inputs, outputs]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix {
+    /// Its numbers.
+    pub numbers: Tensor<'static>,
+    /// How they lie.
+    pub layout: Layout,
+}
+
 /// A matrix and what is added to its products.
 #[derive(Debug, Clone, Copy)]
 pub struct Linear {
-    /// `[inputs, outputs]`.
-    pub weight: Tensor<'static>,
+    /// Multiplied.
+    pub weight: Matrix,
     /// `[outputs]`.
     pub bias: Tensor<'static>,
-    /// The matrix is laid out for the processor's tile unit.
-    pub is_tiled: bool,
 }
 
 /// What follows a normalisation: `[width]` each.
@@ -108,7 +125,7 @@ pub struct Encoder {
 #[derive(Debug)]
 pub struct Decoder {
     /// `[width, vocabulary]`: what makes logits of a position. (Embeddings are read from the file: [`super::embedding`].)
-    pub vocabulary: Tensor<'static>,
+    pub vocabulary: Matrix,
     /// In order.
     pub blocks: Vec<DecoderBlock>,
     /// Last.
@@ -137,7 +154,7 @@ impl Weights {
     /// The file cannot be read, lacks a tensor or has one of another shape; no memory.
     pub fn load(path: &Path, contents: &Contents, kinds: Kinds, memory: MemoryKind) -> io::Result<Self> {
         let hparams = contents.hparams;
-        let mut loader = Loader::new(contents, kinds, memory.is_own() && tiles::are_there())?;
+        let mut loader = Loader::new(contents, kinds, memory.is_own())?;
         let encoder = loader.encoder(&hparams)?;
         let decoder = loader.decoder(&hparams)?;
         let bytes = loader.read(path, memory)?;

@@ -3,14 +3,17 @@
 #![expect(unsafe_code, reason = "ggml is C; each call says why it is sound")]
 
 use std::borrow::Cow;
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
 
 use whisper_rs::whisper_rs_sys as sys;
 
 use super::backend::{Backend, MemoryKind};
 use super::tensor::{Kind, Number, Tensor, bytes_of};
-use super::tiles;
+use super::{octets, singles, tiles};
+
+/// What ggml calls for a step of ours: target, this thread's number, of how many, nothing.
+type Function = unsafe extern "C" fn(*mut sys::ggml_tensor, c_int, c_int, *mut c_void);
 
 /// The steps of a computation.
 #[derive(Debug)]
@@ -97,25 +100,40 @@ impl Graph {
             tracing::error!("bug: a product of {weights:?} and {rows:?} on tiles");
             std::process::abort();
         }
-        let (outputs, count) = (extent(weights.dim(1)), extent(rows.dim(1)));
-        let mut sources = [weights.raw.as_ptr(), rows.raw.as_ptr()];
-        // SAFETY: both tensors are alive; ggml copies the list, and calls the function with what it describes
+        self.custom(tiles::multiply, [weights, rows], [weights.dim(1), rows.dim(1), 1, 1])
+    }
+
+    /// As [`Graph::multiply`], with the first `outputs` of weights that [`octets::lay_out`] has laid out; rows of single
+    /// precision, on a processor. What does not fit ends the process, as in ggml's own.
+    pub fn multiply_octets<'g>(&'g self, weights: Tensor<'g>, rows: Tensor<'g>, outputs: usize) -> Tensor<'g> {
+        let are_rows = rows.kind() == Kind::F32 && rows.step(0) == size_of::<f32>() && rows.dim(2) * rows.dim(3) == 1;
+        let fit = octets::fit(weights.kind(), weights.dim(0)) && rows.dim(0) == weights.dim(0);
+        if !are_rows || !fit || outputs > weights.dim(1) {
+            tracing::error!("bug: a product of {weights:?} and {rows:?} in bytes");
+            std::process::abort();
+        }
+        self.custom(octets::multiply, [weights, rows], [outputs, rows.dim(1), 1, 1])
+    }
+
+    /// As [`Graph::multiply`] for matrices of bf16 with one row each: `[n, m, heads, rows] x [n, 1, heads, rows]`; on a processor.
+    pub fn multiply_singles<'g>(&'g self, matrices: Tensor<'g>, rows: Tensor<'g>) -> Tensor<'g> {
+        let are_rows = rows.kind() == Kind::F32 && rows.step(0) == size_of::<f32>() && rows.dim(1) == 1;
+        let fit = [0, 2, 3].into_iter().all(|index| matrices.dim(index) == rows.dim(index));
+        if !are_rows || !fit || matrices.kind() != Kind::BF16 || matrices.step(0) != size_of::<u16>() {
+            tracing::error!("bug: products of {matrices:?} and {rows:?} one by one");
+            std::process::abort();
+        }
+        self.custom(singles::multiply, [matrices, rows], [matrices.dim(1), 1, matrices.dim(2), matrices.dim(3)])
+    }
+
+    /// What a function of ours computes from these, in single precision.
+    fn custom<'g>(&'g self, function: Function, sources: [Tensor<'g>; 2], dims: [usize; 4]) -> Tensor<'g> {
+        let mut sources = sources.map(|source| source.raw.as_ptr());
+        let ([d0, d1, d2, d3], kind) = (dims.map(extent), Kind::F32.0);
+        // SAFETY: both tensors are alive; ggml copies the list, and calls the function with what it describes, in all threads
         self.own(unsafe {
-            let kind = Kind::F32.0;
-            let product = Some(tiles::multiply as unsafe extern "C" fn(_, _, _, _));
-            sys::ggml_custom_4d(
-                self.ctx(),
-                kind,
-                outputs,
-                count,
-                1,
-                1,
-                sources.as_mut_ptr(),
-                2,
-                product,
-                -1,
-                ptr::null_mut(),
-            )
+            let (list, all_threads) = (sources.as_mut_ptr(), -1);
+            sys::ggml_custom_4d(self.ctx(), kind, d0, d1, d2, d3, list, 2, Some(function), all_threads, ptr::null_mut())
         })
     }
 

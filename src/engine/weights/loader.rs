@@ -4,12 +4,14 @@ use std::io;
 use std::path::Path;
 
 use super::reading::{self, Job, Shape};
-use super::{CrossAttention, Decoder, DecoderBlock, Encoder, EncoderBlock, Linear, Mlp, Norm, SelfAttention};
+use super::{
+    CrossAttention, Decoder, DecoderBlock, Encoder, EncoderBlock, Layout, Linear, Matrix, Mlp, Norm, SelfAttention,
+};
 use crate::engine::kinds::Kinds;
 use crate::engine::native::backend::MemoryKind;
 use crate::engine::native::store::Store;
 use crate::engine::native::tensor::{Kind, Tensor};
-use crate::engine::native::tiles;
+use crate::engine::native::{octets, tiles};
 use crate::model::ggml::{Contents, Hparams, Tensor as Source};
 
 /// What a row of the first convolution is filled up to a multiple of, with zeros: kernels take whole vectors.
@@ -21,19 +23,19 @@ pub struct Loader<'a> {
     kinds: Kinds,
     store: Store,
     jobs: Vec<Job>,
-    /// Whether there is a tile unit to lay matrices out for.
-    tiles: bool,
-    tiled: Vec<Tensor<'static>>,
+    /// Whether matrices lie in the program's own memory, where they are laid out for its processor.
+    is_own: bool,
+    laid_out: Vec<Matrix>,
 }
 
 impl<'a> Loader<'a> {
-    /// Of a file with these contents; where there are `tiles`, matrices of bf16 are laid out for them.
+    /// Of a file with these contents; in the program's own memory or in a GPU's.
     ///
     /// # Errors
     /// No memory.
-    pub fn new(contents: &'a Contents, kinds: Kinds, tiles: bool) -> io::Result<Self> {
+    pub fn new(contents: &'a Contents, kinds: Kinds, is_own: bool) -> io::Result<Self> {
         let store = Store::new(contents.tensors.len())?;
-        Ok(Self { contents, kinds, store, jobs: Vec::new(), tiles, tiled: Vec::new() })
+        Ok(Self { contents, kinds, store, jobs: Vec::new(), is_own, laid_out: Vec::new() })
     }
 
     /// The tensors of the encoder.
@@ -73,7 +75,7 @@ impl<'a> Loader<'a> {
         let tokens = self.fresh(stored, [width, hparams.vocabulary as usize, 1, 1]);
         self.fill(vocabulary, tokens, 0)?;
         Ok(Decoder {
-            vocabulary: tokens,
+            vocabulary: self.matrix(tokens, false),
             blocks: (0..hparams.text_layers)
                 .map(|layer| {
                     let name = format!("decoder.blocks.{layer}");
@@ -96,7 +98,7 @@ impl<'a> Loader<'a> {
     pub fn read(self, path: &Path, memory: MemoryKind) -> io::Result<usize> {
         let bytes = self.store.allocate(memory, "the model's weights")?;
         reading::read(path, self.jobs)?;
-        reading::lay_out(&self.tiled)?;
+        reading::lay_out(&self.laid_out)?;
         Ok(bytes)
     }
 
@@ -151,15 +153,20 @@ impl<'a> Loader<'a> {
                 self.fill(&format!("{part}.bias"), bias, rows * 4)?;
             }
         }
-        Ok(self.linear(weight, bias))
+        Ok(Linear { weight: self.matrix(weight, true), bias })
     }
 
-    fn linear(&mut self, weight: Tensor<'static>, bias: Tensor<'static>) -> Linear {
-        let is_tiled = self.tiles && tiles::fit(weight.kind(), weight.dim(0), weight.dim(1));
-        if is_tiled {
-            self.tiled.push(weight);
-        }
-        Linear { weight, bias, is_tiled }
+    /// A matrix laid out as this processor likes it; is it always multiplied as a whole?
+    fn matrix(&mut self, numbers: Tensor<'static>, is_whole: bool) -> Matrix {
+        let (kind, inputs, outputs) = (numbers.kind(), numbers.dim(0), numbers.dim(1));
+        let layout = match self.is_own {
+            true if is_whole && tiles::are_there() && tiles::fit(kind, inputs, outputs) => Layout::Tiles,
+            true if octets::are_there() && octets::fit(kind, inputs) => Layout::Octets,
+            _ => Layout::Plain,
+        };
+        let matrix = Matrix { numbers, layout };
+        self.laid_out.push(matrix);
+        matrix
     }
 
     fn convolution(&mut self, name: &str, channels: usize, outputs: usize) -> io::Result<Linear> {
@@ -173,7 +180,7 @@ impl<'a> Loader<'a> {
         }
         self.jobs.push(Job { source, target: weight, offset: 0, shape: Shape::Taps(row) });
         self.fill(&format!("{name}.bias"), bias, 0)?;
-        Ok(self.linear(weight, bias))
+        Ok(Linear { weight: self.matrix(weight, true), bias })
     }
 
     fn fresh(&mut self, kind: Kind, dims: [usize; 4]) -> Tensor<'static> {

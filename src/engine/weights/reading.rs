@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::{Layout, Matrix};
 use crate::engine::native::store::fill;
 use crate::engine::native::tensor::{Kind, Tensor};
-use crate::engine::native::tiles;
+use crate::engine::native::{octets, tiles};
 use crate::model::ggml::Tensor as Source;
 
 /// Numbers converted at a time.
@@ -53,16 +54,20 @@ pub fn read(path: &Path, mut jobs: Vec<Job>) -> io::Result<()> {
     })
 }
 
-/// Lays these matrices out for the tile unit, several at a time.
+/// Lays these matrices out as they are to lie, several at a time.
 ///
 /// # Errors
 /// A bug.
-pub fn lay_out(matrices: &[Tensor<'static>]) -> io::Result<()> {
+pub fn lay_out(matrices: &[Matrix]) -> io::Result<()> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
     thread::scope(|scope| {
         let parts = matrices.chunks(matrices.len().div_ceil(threads).max(1));
-        let parts: Vec<_> =
-            parts.map(|part| scope.spawn(|| part.iter().try_for_each(|matrix| tiles::lay_out(*matrix)))).collect();
+        let lay_out = |matrix: &Matrix| match matrix.layout {
+            Layout::Plain => Ok(()),
+            Layout::Tiles => tiles::lay_out(matrix.numbers),
+            Layout::Octets => octets::lay_out(matrix.numbers),
+        };
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(lay_out))).collect();
         parts.into_iter().try_for_each(|part| {
             let done = part.join().unwrap_or_else(|_| Err("bug: laying out the weights panicked".to_owned()));
             done.map_err(io::Error::other)
