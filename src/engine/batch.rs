@@ -4,8 +4,9 @@ use half::f16;
 
 use super::cache::Cache;
 use super::encoder::Attention;
-use super::native::graph::{Graph, Placed};
+use super::native::graph::Graph;
 use super::native::tensor::{Kind, Tensor};
+use super::native::workspace::Placed;
 use super::weights::Weights;
 
 /// Which tokens go through the decoder together: `tokens` of each of `rows` windows, which lie in the slots from `first` on.

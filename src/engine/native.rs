@@ -12,10 +12,13 @@ pub mod logs;
 pub mod octets;
 #[cfg(test)]
 pub mod oracle;
+#[cfg(test)]
+mod products;
 pub mod singles;
 pub mod store;
 pub mod tensor;
 pub mod tiles;
+pub mod workspace;
 
 /// Ends this process at once. `exit` would run the destructors of C++ and of the GPU's driver, which may hang or crash under
 /// threads that compute.

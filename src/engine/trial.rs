@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::kinds::Kinds;
 use super::native::backend::Backend;
-use super::native::graph::{Graph, Workspace};
+use super::native::graph::Graph;
 use super::native::tensor::Kind;
+use super::native::workspace::Workspace;
 use super::native::{octets, tiles};
 use crate::model::ggml::{self, Hparams};
 

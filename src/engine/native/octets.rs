@@ -243,42 +243,15 @@ unsafe fn sum_up_plain(outputs: &[u8], rows: &Rows, count: usize, sums: *mut f32
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::engine::native::backend::Backend;
-    use crate::engine::native::graph::{Graph, Workspace};
-    use crate::engine::native::store::{Store, fill};
+    use crate::engine::native::products::{Factors, Whose, off};
 
     /// The first outputs of the matrix times the rows, as ggml and as we have it, by so many threads.
-    fn products(shape: [usize; 3], wanted: usize, threads: u8) -> [Vec<f32>; 2] {
-        let [inputs, outputs, count] = shape;
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| random.f32() * 2.0 - 1.0).collect() };
-        let (weights, rows) = (numbers(inputs * outputs), numbers(inputs * count));
-        let mut backend = Backend::new(None, threads).unwrap();
-        let mut store = Store::new(2).unwrap();
-        let matrices = [(); 2].map(|()| store.tensor(Kind::Q8_0, [inputs, outputs, 1, 1]));
-        store.allocate(backend.memory(), "a test").unwrap();
-        for matrix in matrices {
-            fill(matrix, &Kind::Q8_0.from_f32(&weights, inputs), 0).unwrap();
-        }
-        lay_out(matrices[1]).unwrap();
-        [false, true].map(|ours| {
-            let graph = Graph::new(8).unwrap();
-            let input = graph.input(Kind::F32, [inputs, count, 1, 1]);
-            let product = match ours {
-                false => {
-                    let some = graph.view(matrices[0], [inputs, wanted, 1, 1], [matrices[0].step(1), 0, 0], 0);
-                    graph.multiply(some, input)
-                }
-                true => graph.multiply_octets(matrices[1], input, wanted),
-            };
-            let product = graph.output(product);
-            let mut memory = Workspace::new(backend.memory());
-            let mut placed = memory.place(&graph).unwrap();
-            placed.set(input, &rows).unwrap();
-            placed.compute(&mut backend).unwrap();
-            placed.read(&product, 0, wanted * count).unwrap().into_owned()
+    fn products([inputs, outputs, count]: [usize; 3], wanted: usize, threads: u8) -> [Vec<f32>; 2] {
+        let (kind, matrices, rows) = (Kind::Q8_0, [inputs, outputs, 1, 1], [inputs, count, 1, 1]);
+        Factors { kind, matrices, rows, threads }.products(lay_out, |graph, matrix, rows, whose| match whose {
+            Whose::Ggml => graph.multiply(graph.view(matrix, [inputs, wanted, 1, 1], [matrix.step(1), 0, 0], 0), rows),
+            Whose::Ours => graph.multiply_octets(matrix, rows, wanted),
         })
     }
 
@@ -290,8 +263,7 @@ mod tests {
         let shapes =
             [([32, 16, 1], 16), ([64, 23, 3], 23), ([384, 152, 8], 151), ([384, 40, 70], 33), ([1536, 384, 13], 384)];
         for ((shape, wanted), threads) in shapes.into_iter().flat_map(|case| [(case, 1), (case, 2)]) {
-            let [theirs, ours] = products(shape, wanted, threads);
-            let off = theirs.iter().zip(&ours).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let off = off(&products(shape, wanted, threads));
             // the same bytes; a row's scale is of half precision there
             assert!(off < 0.002 * (shape[0] as f32).sqrt(), "{shape:?}, {threads} threads: off by {off}");
         }

@@ -240,40 +240,8 @@ unsafe fn sum_up(rows: *const u16, tiles: *const u16, inputs: usize, sums: *mut 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
-    use crate::engine::native::backend::Backend;
-    use crate::engine::native::graph::{Graph, Workspace};
-    use crate::engine::native::store::{Store, fill};
-
-    /// The matrix times the rows, as ggml and as the tiles have it.
-    fn products(inputs: usize, outputs: usize, count: usize) -> [Vec<f32>; 2] {
-        let mut random = fastrand::Rng::with_seed(7);
-        let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| random.f32() * 2.0 - 1.0).collect() };
-        let (weights, rows) = (numbers(inputs * outputs), numbers(inputs * count));
-        let mut backend = Backend::new(None, 1).unwrap();
-        let mut store = Store::new(2).unwrap();
-        let matrices = [(); 2].map(|()| store.tensor(Kind::BF16, [inputs, outputs, 1, 1]));
-        store.allocate(backend.memory(), "a test").unwrap();
-        for matrix in matrices {
-            fill(matrix, &Kind::BF16.from_f32(&weights, inputs), 0).unwrap();
-        }
-        lay_out(matrices[1]).unwrap();
-        [false, true].map(|tiled| {
-            let graph = Graph::new(8).unwrap();
-            let input = graph.input(Kind::F32, [inputs, count, 1, 1]);
-            let product = match tiled {
-                false => graph.multiply(matrices[0], input),
-                true => graph.multiply_tiled(matrices[1], input),
-            };
-            let product = graph.output(product);
-            let mut memory = Workspace::new(backend.memory());
-            let mut placed = memory.place(&graph).unwrap();
-            placed.set(input, &rows).unwrap();
-            placed.compute(&mut backend).unwrap();
-            placed.read(&product, 0, outputs * count).unwrap().into_owned()
-        })
-    }
+    use crate::engine::native::products::{Factors, Whose, off};
 
     #[test]
     fn products_are_those_of_ggml_whatever_the_number_of_rows() {
@@ -282,8 +250,14 @@ mod tests {
         }
         for (inputs, outputs, count) in [(32, 32, 1), (64, 96, 31), (256, 384, 33), (384, 1536, 300), (1536, 384, 512)]
         {
-            let [plain, tiled] = products(inputs, outputs, count);
-            let off = plain.iter().zip(&tiled).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            let (kind, matrices, rows) = (Kind::BF16, [inputs, outputs, 1, 1], [inputs, count, 1, 1]);
+            let off =
+                off(&Factors { kind, matrices, rows, threads: 1 }.products(lay_out, |graph, matrix, rows, whose| {
+                    match whose {
+                        Whose::Ggml => graph.multiply(matrix, rows),
+                        Whose::Ours => graph.multiply_tiled(matrix, rows),
+                    }
+                }));
             // sums of so many products of numbers below one, in another order
             assert!(off < 0.02 * (inputs as f32).sqrt() / 16.0, "{inputs} x {outputs}, {count} rows: off by {off}");
         }
