@@ -122,6 +122,14 @@ pub fn is_speech_after_all(text: &WindowText, sound_secs: f64, prompt: Option<&s
         && word::letters(&said) >= SLOWEST_LETTERS_PER_SEC * sound_secs
 }
 
+/// Whether what was heard after the end of a text may be what was said there, in so many seconds of voice: it is no phrase that is
+/// known to be invented, since the engine had heard an end, and there is enough of it.
+pub fn is_more(text: &WindowText, speech_secs: f64) -> bool {
+    let said = text.text();
+    word::letters(&said) >= SLOWEST_LETTERS_PER_SEC * speech_secs
+        && !invented::find(&said, &text.language).is_some_and(|phrases| phrases.is_all)
+}
+
 /// A look that is dropped whole.
 pub fn drop_all(window: &Window, look: Look, reason: DropReason) -> Look {
     let parts = all(&look.text);
@@ -226,6 +234,12 @@ fn is_guess(text: &WindowText) -> bool {
         _ => HOPELESS_LOGPROB,
     };
     surplus(&text.text()).first().is_some_and(|surplus| logprob_of(text, &(0..surplus.start)) < least)
+}
+
+/// When a text's last word was over, in milliseconds of its window; `None` where that was not measured.
+pub fn end_ms(text: &WindowText) -> Option<u32> {
+    let last = text.pieces.iter().rfind(|piece| piece.text.contains(char::is_alphanumeric))?;
+    last.said.map(|(_, end)| end)
 }
 
 /// The texts of a window's parts as the window's, whose no-speech probability stands. Its language is that of the longest part.

@@ -1,6 +1,7 @@
 //! One window: asked of the engine and judged by the guards, or answered from what an earlier run has saved.
 
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -62,7 +63,7 @@ impl Answer {
 
     /// Seconds of voice.
     pub fn speech_secs(&self) -> f64 {
-        self.window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
+        speech_secs(&self.window)
     }
 
     /// Whether the window has lost text, as far as the pace of those before it tells. Sound is no measure of it.
@@ -99,6 +100,10 @@ impl Answer {
     }
 }
 
+fn speech_secs(window: &Window) -> f64 {
+    window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
+}
+
 /// Queues the window at once; the future is its answer.
 ///
 /// # Errors
@@ -122,38 +127,83 @@ pub fn ask_again(
 ) -> impl Future<Output = Result<Answer, Fault>> + Send {
     let first_look = session.submit(answer.pcm.clone(), options.clone());
     async move {
-        let mut look = Look::at(&answer.window, first_look.await?);
+        let first_look = first_look.await?;
         if answer.window.found == Found::Sound {
+            let look = Look::at(&answer.window, first_look);
             return Ok(answer.of_sound(look, options.prompt.as_deref()));
         }
-        let doubt = guard::doubt(&look.text, answer.speech_secs(), options.prompt.as_deref());
-        if let Some(reason) = doubt {
-            let second = listen_again(&session, &answer, &look.text, reason, options).await?;
-            look = guard::settle(&answer.window, look, reason, second, answer.speech_secs());
-        }
-        let Look { text, dropped } = look;
+        let (look, doubted) = judge(&session, &answer.window, &answer.pcm, first_look, &options).await?;
+        let (Look { text, dropped }, went_on) = go_on(&session, &answer, look, &options).await?;
         let letters = placement::letters(&text.pieces);
         let is_dropped = letters == 0 && !dropped.is_empty();
         let guess = text.language_probability.filter(|_| letters > 0);
         let vote = guess.map(|probability| (text.language.clone(), guess::thousandths(probability)));
         let vote = answer.vote.clone().or(vote);
-        Ok(Answer { letters, text, vote, is_dropped, dropped, retried: doubt.is_some(), ..answer })
+        Ok(Answer { letters, text, vote, is_dropped, dropped, retried: doubted || went_on, ..answer })
     }
+}
+
+/// What stands of what was heard in a window at first, and whether that was in doubt.
+async fn judge(
+    session: &Session,
+    window: &Window,
+    pcm: &[f32],
+    first_look: WindowText,
+    options: &WindowOptions,
+) -> Result<(Look, bool), Fault> {
+    let look = Look::at(window, first_look);
+    let speech_secs = speech_secs(window);
+    let Some(reason) = guard::doubt(&look.text, speech_secs, options.prompt.as_deref()) else {
+        return Ok((look, false));
+    };
+    let second = listen_again(session, window, pcm, &look.text, reason, options.clone()).await?;
+    Ok((guard::settle(window, look, reason, second, speech_secs), true))
+}
+
+/// Listens to what is left of a window where its text ends long before its voice does: an engine may end a text early and be
+/// as sure of it as ever. Returns the look with what was heard there, and whether there was such a rest.
+async fn go_on(
+    session: &Session,
+    answer: &Answer,
+    mut look: Look,
+    options: &WindowOptions,
+) -> Result<(Look, bool), Fault> {
+    let mut ended = None;
+    while let Some(end) = guard::end_ms(&look.text)
+        && Some(end) > ended
+        && let Some((from, rest)) = parts::after(&answer.window, end)
+    {
+        ended = Some(end);
+        let pcm = answer.pcm.get(from..).unwrap_or_default();
+        let whole = 0..pcm.len();
+        let mut looks = listen_to(session, pcm, &look.text, slice::from_ref(&whole), options.clone()).await?;
+        let Some((first_look, _)) = looks.pop() else { break };
+        let (more, _) = judge(session, &rest, pcm, first_look, options).await?;
+        let is_more = guard::is_more(&more.text, speech_secs(&rest));
+        let more = if is_more { more } else { guard::drop_all(&rest, more, DropReason::Invented) };
+        let text = guard::join(&look.text, [look.text.clone(), more.text.later_by(end)].into_iter());
+        look = Look { text, dropped: look.dropped.into_iter().chain(more.dropped).collect() };
+        if !is_more {
+            break;
+        }
+    }
+    Ok((look, ended.is_some()))
 }
 
 /// The window heard in another way: its parts between pauses, or where there is no pause, another reading of it all.
 async fn listen_again(
     session: &Session,
-    answer: &Answer,
+    window: &Window,
+    pcm: &[f32],
     first: &WindowText,
     reason: DropReason,
     options: WindowOptions,
 ) -> Result<SecondLook, Fault> {
-    let parts = parts::cut(&answer.window.spans, answer.pcm.len());
+    let parts = parts::cut(&window.spans, pcm.len());
     // what may be the prompt come back must come without it
     let prompt = options.prompt.filter(|_| reason != DropReason::Prompt);
     let options = WindowOptions { careful: parts.len() < 2, prompt: prompt.clone(), ..options };
-    let looks = listen_to(session, answer, first, &parts, options).await?;
+    let looks = listen_to(session, pcm, first, &parts, options).await?;
     let is_sound = |(text, secs): &&(WindowText, f64)| guard::is_sound(text, *secs, prompt.as_deref());
     let sound = guard::join(first, looks.iter().filter(is_sound).map(|(text, _)| text.clone()));
     Ok(SecondLook { sound, heard: guard::join(first, looks.into_iter().map(|(text, _)| text)) })
@@ -163,7 +213,7 @@ async fn listen_again(
 /// seconds.
 async fn listen_to(
     session: &Session,
-    answer: &Answer,
+    pcm: &[f32],
     first: &WindowText,
     parts: &[Range<usize>],
     options: WindowOptions,
@@ -171,7 +221,7 @@ async fn listen_to(
     let language = Some(first.language.clone()).filter(|code| !code.is_empty() && guess::is_certain(first));
     let options = WindowOptions { language, ..options };
     let looks = parts.iter().map(|part| {
-        let pcm = answer.pcm.get(part.clone()).unwrap_or_default().to_vec();
+        let pcm = pcm.get(part.clone()).unwrap_or_default().to_vec();
         session.submit(Arc::new(pcm), options.clone())
     });
     let heard = try_join_all(looks.collect::<Vec<_>>()).await?;
@@ -191,7 +241,7 @@ pub async fn listen_to_parts(session: Arc<Session>, answer: Answer, options: Win
         return Ok(answer);
     }
     let prompt = options.prompt.clone();
-    let heard = listen_to(&session, &answer, &answer.text, &parts, options).await?;
+    let heard = listen_to(&session, &answer.pcm, &answer.text, &parts, options).await?;
     // what is doubtful by itself is no proof that something was lost, nor is a guess where nothing was heard before
     let believed = |text: &WindowText| answer.letters > 0 || guard::is_sure(text);
     let is_sound = |text: &WindowText, secs| believed(text) && guard::is_sound(text, secs, prompt.as_deref());

@@ -1,4 +1,4 @@
-//! In which language each window is heard, by an engine on tokio's clock whose lanes take turns at being slow.
+//! In which language each window is heard and whether whole, by an engine on tokio's clock whose lanes take turns at being slow.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::future::pending;
@@ -25,10 +25,14 @@ struct Said {
     probability: f32,
     is_music: bool,
     channel: Option<u16>,
+    /// How long it is.
+    secs: usize,
+    /// What is said in the last so many seconds of it, which the engine hears only by themselves.
+    missed: Option<(usize, &'static str)>,
 }
 
 fn said(language: &'static str, probability: f32) -> Said {
-    Said { language, probability, is_music: false, channel: None }
+    Said { language, probability, is_music: false, channel: None, secs: 1, missed: None }
 }
 
 /// The languages that each window was asked for in, in the order of asking: the window's number and the options.
@@ -68,11 +72,13 @@ impl Link for Lanes {
     }
 
     async fn send(&mut self, request: &Request, pcm: &[f32]) -> Result<(), String> {
-        let number = pcm[0] as usize;
+        let (number, secs) = (pcm[0] as usize, pcm.len() / 16_000);
         self.script.asked.lock().unwrap().push((number, request.options.clone()));
         let takes = Duration::from_millis(self.random.u64(100..1_000));
-        self.due
-            .insert((Instant::now() + takes, request.id), answer(number, self.script.said[number], &request.options));
+        self.due.insert(
+            (Instant::now() + takes, request.id),
+            answer(number, secs, self.script.said[number], &request.options),
+        );
         Ok(())
     }
 
@@ -91,23 +97,34 @@ impl Link for Lanes {
     }
 }
 
-fn answer(number: usize, said: Said, options: &WindowOptions) -> WindowText {
+fn answer(number: usize, secs: usize, said: Said, options: &WindowOptions) -> WindowText {
     let language = options.language.clone().unwrap_or_else(|| said.language.to_owned());
-    let words = if said.is_music { "[Music]".to_owned() } else { format!("in {language} number {number}") };
-    let pieces = words.split(' ').map(|word| Piece { text: format!(" {word}"), p: 0.9, said: None }).collect();
+    let (words, until) = match said.missed {
+        Some((missed, words)) if secs <= missed => (words.to_owned(), secs),
+        missed => {
+            let words = if said.is_music { "[Music]".to_owned() } else { format!("in {language} number {number}") };
+            (words, secs - missed.map_or(0, |(missed, _)| missed))
+        }
+    };
+    let each = 1_000 * until as u32 / words.split(' ').count() as u32;
+    let pieces = words.split(' ').zip(0..);
+    let pieces = pieces
+        .map(|(word, at)| Piece { text: format!(" {word}"), p: 0.9, said: Some((each * at, each * (at + 1))) })
+        .collect();
     let language_probability = options.language.is_none().then_some(said.probability);
     WindowText { language, language_probability, pieces, avg_logprob: -0.2, ..WindowText::default() }
 }
 
-/// Windows with a second of voice each.
+/// Windows of voice.
 struct Windows(Vec<Said>);
 
 impl Recording for Windows {
     fn decode(self: Box<Self>, _: String, _: AudioOptions, to: mpsc::Sender<Window>, _: OnStep) -> Decoding {
         Box::pin(async move {
             for (number, said) in self.0.iter().enumerate() {
-                let spans = vec![Span { window_start: 0, source_start: 32_000 * number as u64, len: 16_000 }];
-                let pcm = vec![number as f32; 16_000];
+                let spans =
+                    vec![Span { window_start: 0, source_start: 320_000 * number as u64, len: 16_000 * said.secs }];
+                let pcm = vec![number as f32; 16_000 * said.secs];
                 let window = Window {
                     index: number as u32,
                     channel: said.channel,
@@ -246,6 +263,32 @@ async fn between_languages_that_were_named_each_window_is_decided_by_itself() {
     let (heard, asked) = listened(&turns, &["de", "en"]).await;
     assert_eq!((languages(&heard), decided(&heard)), (vec!["de", "en", "de", "de", "en"], "de"));
     assert!(asked.iter().all(|(_, options)| options.language.is_none() && options.languages == ["de", "en"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_text_that_ends_long_before_its_voice_does_goes_on() {
+    let early = |missed, words| Said { secs: 8, missed: Some((missed, words)), ..said("en", 0.9) };
+    let whole = Said { secs: 8, ..said("en", 0.9) };
+    let turns = [whole, early(4, "and this is what was said after it"), whole];
+    let (heard, asked) = listened(&turns, &[]).await;
+    assert_eq!(asked.len(), 4, "one rest was listened to: {asked:?}");
+    let texts: Vec<&str> = heard.segments.iter().map(|segment| segment.text.as_str()).collect();
+    assert_eq!(texts, ["in en number 0", "in en number 1 and this is what was said after it", "in en number 2"]);
+    let word = |n: usize| &heard.segments[1].words[n];
+    assert!((word(3).end - 24.0).abs() < 0.01 && (word(11).end - 28.0).abs() < 0.01, "{:?}", heard.segments[1].words);
+    assert!(heard.quality.dropped.is_empty() && heard.quality.windows_retried == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_invented_after_the_end_of_a_text_is_dropped_and_told_of() {
+    for invented in ["Thank you.", "So", "[Music]"] {
+        let turns = [Said { secs: 8, missed: Some((4, invented)), ..said("en", 0.9) }];
+        let (heard, asked) = listened(&turns, &[]).await;
+        assert_eq!((asked.len(), heard.segments.len(), heard.segments[0].text.as_str()), (2, 1, "in en number 0"));
+        let dropped: Vec<(f64, &str)> =
+            heard.quality.dropped.iter().map(|one| (one.start, one.text.as_str())).collect();
+        assert_eq!(dropped, [(4.0, invented)]);
+    }
 }
 
 /// A recording that changes its mind, with what a guard doubts.
