@@ -152,8 +152,9 @@ pub fn gpus(config: &EngineConfig) -> Result<&[u8], String> {
 
 /// Windows at a time in each engine.
 fn lanes(config: &EngineConfig, on_gpu: bool) -> usize {
-    /// Rows of a batch: so many read the weights together. More of them make a window slower and few things faster.
-    const ROWS: usize = 4;
+    /// Rows of a batch: so many read the weights together. Twice as many made no file faster, a short job's wait longer and the
+    /// engine larger.
+    const ROWS: usize = 2;
     const GPU_ROWS: usize = 8;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let streams = if on_gpu { 1 } else { (cores / usize::from(config.threads)).max(1) };

@@ -77,7 +77,7 @@ pub struct EngineConfig {
     #[arg(long, env = "TRANSCRIPTION_GPUS", value_delimiter = ',', default_value = "0", value_name = "N,…")]
     pub gpus: Vec<u8>,
 
-    /// Windows transcribed at a time by each engine; `bench` takes several [default: 4 per core, 8 on a GPU]
+    /// Windows transcribed at a time by each engine; `bench` takes several [default: 2 per core, 8 on a GPU]
     #[arg(long, env = "TRANSCRIPTION_LANES", value_delimiter = ',', value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
     pub lanes: Vec<u8>,
 
