@@ -82,6 +82,13 @@ pub struct Window {
     pub found: Found,
 }
 
+impl Window {
+    /// Seconds of its spans: of speech, or of sound.
+    pub fn speech_secs(&self) -> f64 {
+        self.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
+    }
+}
+
 /// What sounded besides speech, over all channels. Seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sounds {

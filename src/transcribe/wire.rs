@@ -158,6 +158,12 @@ impl WindowText {
         self
     }
 
+    /// When the last word was over, in milliseconds of the window; `None` where that was not measured.
+    pub fn end_ms(&self) -> Option<u32> {
+        let last = self.pieces.iter().rfind(|piece| piece.text.contains(char::is_alphanumeric))?;
+        last.said.map(|(_, end)| end)
+    }
+
     /// The text as one string.
     pub fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()

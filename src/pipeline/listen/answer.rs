@@ -1,7 +1,6 @@
 //! One window: asked of the engine and judged by the guards, or answered from what an earlier run has saved.
 
 use std::ops::Range;
-use std::slice;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
@@ -61,19 +60,14 @@ impl Answer {
         FinishedWindow { index: window.index, shape, text, letters, vote, is_dropped, dropped, retried }
     }
 
-    /// Seconds of voice.
-    pub fn speech_secs(&self) -> f64 {
-        speech_secs(&self.window)
-    }
-
     /// Whether the window has lost text, as far as the pace of those before it tells. Sound is no measure of it.
     pub fn is_short(&self, pace: &mut Pace) -> bool {
-        self.window.found == Found::Voice && pace.is_short(&self.text, self.letters, self.speech_secs())
+        self.window.found == Found::Voice && pace.is_short(&self.text, self.letters, self.window.speech_secs())
     }
 
     /// The answer to a window in which no voice was found. It is heard once: what it costs is bounded.
     fn of_sound(self, look: Look, prompt: Option<&str>) -> Self {
-        let secs = self.speech_secs();
+        let secs = self.window.speech_secs();
         tracing::debug!(
             secs,
             no_speech = look.text.no_speech_prob,
@@ -98,10 +92,6 @@ impl Answer {
         let (letters, vote, is_dropped, dropped) = (0, None, false, Vec::new());
         Self { window, pcm, shape, secs, text, letters, vote, is_dropped, dropped, retried: false, saved: false }
     }
-}
-
-fn speech_secs(window: &Window) -> f64 {
-    window.spans.iter().map(|span| span.len).sum::<usize>() as f64 / f64::from(SAMPLE_RATE_HZ)
 }
 
 /// Queues the window at once; the future is its answer.
@@ -152,7 +142,7 @@ async fn judge(
     options: &WindowOptions,
 ) -> Result<(Look, bool), Fault> {
     let look = Look::at(window, first_look);
-    let speech_secs = speech_secs(window);
+    let speech_secs = window.speech_secs();
     let Some(reason) = guard::doubt(&look.text, speech_secs, options.prompt.as_deref()) else {
         return Ok((look, false));
     };
@@ -169,21 +159,22 @@ async fn go_on(
     options: &WindowOptions,
 ) -> Result<(Look, bool), Fault> {
     let mut ended = None;
-    while let Some(end) = guard::end_ms(&look.text)
+    while let Some(end) = look.text.end_ms()
         && Some(end) > ended
         && let Some((from, rest)) = parts::after(&answer.window, end)
     {
         ended = Some(end);
         let pcm = answer.pcm.get(from..).unwrap_or_default();
-        let whole = 0..pcm.len();
-        let mut looks = listen_to(session, pcm, &look.text, slice::from_ref(&whole), options.clone()).await?;
-        let Some((first_look, _)) = looks.pop() else { break };
+        let first_look = session.submit(Arc::new(pcm.to_vec()), as_heard(&look.text, options)).await?;
         let (more, _) = judge(session, &rest, pcm, first_look, options).await?;
-        let is_more = guard::is_more(&more.text, speech_secs(&rest));
-        let more = if is_more { more } else { guard::drop_all(&rest, more, DropReason::Invented) };
+        let doubt = guard::doubt_of_rest(&more.text, rest.speech_secs());
+        let more = match doubt {
+            Some(reason) => guard::drop_all(&rest, more, reason),
+            None => more,
+        };
         let text = guard::join(&look.text, [look.text.clone(), more.text.later_by(end)].into_iter());
         look = Look { text, dropped: look.dropped.into_iter().chain(more.dropped).collect() };
-        if !is_more {
+        if doubt.is_some() {
             break;
         }
     }
@@ -209,6 +200,12 @@ async fn listen_again(
     Ok(SecondLook { sound, heard: guard::join(first, looks.into_iter().map(|(text, _)| text)) })
 }
 
+/// To listen in the language that a text was heard in, if that is certain.
+fn as_heard(text: &WindowText, options: &WindowOptions) -> WindowOptions {
+    let language = Some(text.language.clone()).filter(|code| !code.is_empty() && guess::is_certain(text));
+    WindowOptions { language, ..options.clone() }
+}
+
 /// What is heard in each part of a window, in the language that the window was heard in if that is certain, and the part's
 /// seconds.
 async fn listen_to(
@@ -218,8 +215,7 @@ async fn listen_to(
     parts: &[Range<usize>],
     options: WindowOptions,
 ) -> Result<Vec<(WindowText, f64)>, Fault> {
-    let language = Some(first.language.clone()).filter(|code| !code.is_empty() && guess::is_certain(first));
-    let options = WindowOptions { language, ..options };
+    let options = as_heard(first, &options);
     let looks = parts.iter().map(|part| {
         let pcm = pcm.get(part.clone()).unwrap_or_default().to_vec();
         session.submit(Arc::new(pcm), options.clone())

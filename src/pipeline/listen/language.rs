@@ -124,7 +124,7 @@ impl Languages {
             return;
         }
         let channel = self.channels.entry(answer.window.channel).or_default();
-        *channel.secs.entry(answer.text.language.clone()).or_default() += answer.speech_secs();
+        *channel.secs.entry(answer.text.language.clone()).or_default() += answer.window.speech_secs();
     }
 
     /// The job's language: that of the channel on which most was said; `None` where nothing was.

@@ -9,8 +9,8 @@ const MIN_PAUSE_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 5;
 /// Parts are at least so long, if the pauses allow it, 4 s: with less the model hears words without their context.
 const MIN_PART_SAMPLES: usize = 4 * SAMPLE_RATE_HZ as usize;
 
-/// Voice after the end of a text, 1 s, that is more than the last word's own end.
-const MIN_REST_SAMPLES: usize = SAMPLE_RATE_HZ as usize;
+/// Seconds of voice after the end of a text that are more than the last word's own end.
+const MIN_REST_SECS: f64 = 1.0;
 
 /// Ranges of a window's `samples` that together are all of it, cut in the middle of pauses between its spans. One alone
 /// where there is no pause to cut at.
@@ -44,9 +44,8 @@ pub fn after(window: &Window, ms: u32) -> Option<(usize, Window)> {
         Span { window_start, source_start: span.source_start + gone as u64, len: span.len - gone }
     };
     let spans: Vec<Span> = window.spans.iter().map(later).filter(|span| span.len > 0).collect();
-    let voice: usize = spans.iter().map(|span| span.len).sum();
     let rest = Window { index: window.index, channel: window.channel, pcm: Vec::new(), spans, found: window.found };
-    (voice >= MIN_REST_SAMPLES).then_some((from, rest))
+    (rest.speech_secs() >= MIN_REST_SECS).then_some((from, rest))
 }
 
 #[cfg(test)]

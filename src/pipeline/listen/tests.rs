@@ -15,6 +15,7 @@ use crate::job::Channels;
 use crate::transcribe::link::{Launch, Link};
 use crate::transcribe::supervisor::EngineSettings;
 use crate::transcribe::wire::{EngineInfo, PROTOCOL, Piece, Request, Response, WindowText};
+use crate::transcript::DropReason;
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -281,13 +282,14 @@ async fn a_text_that_ends_long_before_its_voice_does_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_invented_after_the_end_of_a_text_is_dropped_and_told_of() {
-    for invented in ["Thank you.", "So", "[Music]"] {
-        let turns = [Said { secs: 8, missed: Some((4, invented)), ..said("en", 0.9) }];
+    let (invented, too_little, sound) = (DropReason::Invented, DropReason::NoSpeech, DropReason::Annotation);
+    for (words, reason) in [("Thank you.", invented), ("So", too_little), ("[Music]", sound)] {
+        let turns = [Said { secs: 8, missed: Some((4, words)), ..said("en", 0.9) }];
         let (heard, asked) = listened(&turns, &[]).await;
         assert_eq!((asked.len(), heard.segments.len(), heard.segments[0].text.as_str()), (2, 1, "in en number 0"));
-        let dropped: Vec<(f64, &str)> =
-            heard.quality.dropped.iter().map(|one| (one.start, one.text.as_str())).collect();
-        assert_eq!(dropped, [(4.0, invented)]);
+        let dropped: Vec<(f64, &str, DropReason)> =
+            heard.quality.dropped.iter().map(|one| (one.start, one.text.as_str(), one.reason)).collect();
+        assert_eq!(dropped, [(4.0, words, reason)]);
     }
 }
 

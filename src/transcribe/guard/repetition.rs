@@ -47,6 +47,11 @@ pub fn find_all(text: &str) -> Vec<Repetition> {
     found
 }
 
+/// All rounds of all repetitions but the first two.
+pub fn surplus(text: &str) -> Vec<Range<usize>> {
+    find_all(text).into_iter().map(|found| found.surplus).collect()
+}
+
 /// Where the text goes on after `times` rounds, when it is nothing but one round over and over (the last may be cut off).
 /// `None` where it says it less often, or something else.
 pub fn beyond(text: &str, times: usize) -> Option<Range<usize>> {

@@ -1,7 +1,11 @@
 //! What is dropped and what stands, with second looks that agree and that do not.
 
 use super::*;
-use crate::audio::{Found, SAMPLE_RATE_HZ, Span};
+use crate::audio::{Found, SAMPLE_RATE_HZ, Span, Window};
+use crate::script::word;
+use crate::transcribe::placement;
+use crate::transcribe::wire::{Piece, WindowText};
+use crate::transcript::DropReason;
 
 fn window(secs: f64) -> Window {
     let len = (secs * f64::from(SAMPLE_RATE_HZ)) as usize;
