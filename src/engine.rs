@@ -14,6 +14,7 @@ pub mod beam;
 pub mod cache;
 pub mod context;
 pub mod decoder;
+pub mod desk;
 pub mod device;
 pub mod embedding;
 pub mod encoder;
