@@ -4,7 +4,7 @@ WORKER := target/release/transcription-worker
 MODELS := models
 SHELL_SCRIPTS := $(shell grep -lE -d skip '^\#!.*sh$$' scripts/* .ci/* packer/*.sh packaging/* systemd/*)
 
-.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-gpu bench-gpu-carry cuda bench-memory bench-speakers bench-fairness bench-decode media-matrix no-speech build model wer lint check schemas clean
+.PHONY: help demo test test-stack amazon-readers rendition-readers test-systemd test-container deb tarball rpm bad-inputs storm crash-matrix lost-network many-jobs fuzz interruption-cost bench-peers bench-before voice-sweep bench-gpu bench-gpu-carry cuda bench-memory bench-speakers bench-words bench-fairness bench-decode media-matrix no-speech build model wer lint check schemas clean
 .DEFAULT_GOAL := help
 
 help:
@@ -197,6 +197,12 @@ bench-speakers: model
 	$(CARGO) build --release --example turns
 	@[ -x benches/speakers/.venv/bin/python ] || { python3 -m venv benches/speakers/.venv && benches/speakers/.venv/bin/pip install -q -r benches/speakers/requirements.txt; }
 	@benches/speakers/.venv/bin/python benches/speakers/bench.py --manifest "$(MANIFEST)" --models-dir $(MODELS) $(if $(filter command line,$(origin SEED)),--seed $(SEED))
+
+## make bench-words  what a vocabulary does to names and to everything else, and what redaction leaves: MANIFEST=…/manifest.json
+bench-words: model
+	@scripts/install-packages voices
+	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
+	@benches/words/bench.py $(if $(MANIFEST),--manifest "$(MANIFEST)") --model $(MODEL) --models-dir $(MODELS)
 
 ## make bench-fairness  what a 10 s job waits for while a file of two hours is at work; what tenants and weights get
 bench-fairness: model

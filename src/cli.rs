@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::RunConfig;
 use crate::engine::{self, EngineArgs};
 use crate::exit;
+use crate::heap;
 use crate::telemetry::{self, LogTo};
 
 pub mod bench;
@@ -78,6 +79,7 @@ enum Command {
 
 /// Reads the command line and runs the command.
 pub fn main() -> ExitCode {
+    heap::give_large_blocks_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

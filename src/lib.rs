@@ -24,6 +24,7 @@ pub mod gpus;
 pub mod group;
 pub mod handler;
 pub mod health;
+pub mod heap;
 pub mod http;
 pub mod job;
 pub mod lease;

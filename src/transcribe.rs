@@ -36,7 +36,7 @@ pub mod wire;
 
 /// How windows are listened to; bumped when the same window may come out as other text: by the guards, the second looks or
 /// the engine's way of choosing. (Where windows are cut is `audio::WINDOWING`.)
-pub const LISTENING: u32 = 3;
+pub const LISTENING: u32 = 4;
 
 /// The engines, shared by all jobs. Ends them when dropped.
 pub struct Transcriber {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::complain;
+use super::wording::WordingArgs;
 use crate::app;
 use crate::config::EngineConfig;
 use crate::exit;
@@ -56,6 +57,9 @@ pub struct BenchArgs {
     output_dir: Option<PathBuf>,
 
     #[command(flatten)]
+    wording: WordingArgs,
+
+    #[command(flatten)]
     engine: EngineConfig,
 }
 
@@ -64,7 +68,9 @@ pub async fn main(args: BenchArgs) -> u8 {
     let prepared = || {
         let files = inputs::entries(args.manifest.as_deref(), &args.kinds, &args.files)?;
         let voices = app::voices(&args.engine)?;
-        Ok::<_, String>((files, app::defaults(&args.engine)?, app::resolve_model(&args.engine)?, voices))
+        let mut defaults = app::defaults(&args.engine)?;
+        defaults.wording = args.wording.wording()?;
+        Ok::<_, String>((files, defaults, app::resolve_model(&args.engine)?, voices))
     };
     let (files, defaults, model, voices) = match prepared() {
         Ok(prepared) => prepared,

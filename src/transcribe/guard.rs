@@ -1,6 +1,7 @@
 //! Doubts about a window's text: Whisper invents phrases where there is no speech and repeats itself when it is lost. What
 //! is doubtful is listened to again, in another way; it is only dropped where that bears the doubt out, and never unseen.
 
+mod afterword;
 mod annotation;
 mod doubts;
 mod echo;

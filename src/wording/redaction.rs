@@ -21,6 +21,9 @@ const BLACK: &str = "[REDACTED]";
 /// Words at either end of a window within which a number may go on in the next one.
 const BORDER_WORDS: usize = 2;
 
+/// Digits of a group beside a number that belong to it: a year, a card's last day or its code.
+const MOST_OF_A_GROUP: usize = 4;
+
 /// A run of words, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -56,6 +59,10 @@ pub fn find(words: &[&str], wanted: &[Private]) -> Vec<Finding> {
                     phone::at(words, &codes, at, free, is_free)
                 }
             };
+            let found = found.map(|range| match kind {
+                Private::Email | Private::Phone => range,
+                _ => in_one_breath(words, &codes, &taken, range),
+            });
             match found {
                 Some(range) => {
                     taken.iter_mut().take(range.end).skip(range.start).for_each(|taken| *taken = true);
@@ -68,6 +75,26 @@ pub fn find(words: &[&str], wanted: &[Private]) -> Vec<Finding> {
     }
     findings.sort_by_key(|finding| finding.words.start);
     findings
+}
+
+/// A number, and the short groups of digits just before and after it: what was misheard of its digits, or is a card's other
+/// numbers.
+fn in_one_breath(words: &[&str], codes: &Codes, taken: &[bool], number: Range<usize>) -> Range<usize> {
+    let ends = |at: usize| words.get(at).is_none_or(|word| word.ends_with(['.', '!', '?']));
+    let is_group = |at: usize| {
+        let is_short =
+            codes.get(at).is_some_and(|code| (1..=MOST_OF_A_GROUP).contains(&code.len()) && code::is_digits(code));
+        let is_written = words.get(at).is_some_and(|word| word.contains(char::is_numeric));
+        is_short && is_written && taken.get(at) == Some(&false) && !phone::is_amount(words, at)
+    };
+    let Range { mut start, mut end } = number;
+    while start > 0 && is_group(start - 1) && !ends(start - 1) {
+        start -= 1;
+    }
+    while !ends(end - 1) && is_group(end) {
+        end += 1;
+    }
+    start..end
 }
 
 /// Whether a word begins a telephone number, with a plus or a parenthesis, or is an amount.

@@ -2,29 +2,35 @@
 
 use std::ops::Range;
 
-use super::annotation;
 use super::text::{all, without};
+use super::{afterword, annotation};
 use crate::audio::Window;
 use crate::transcribe::placement;
 use crate::transcribe::wire::WindowText;
 use crate::transcript::{DropReason, Dropped};
 
-/// What a window was heard to say, annotations aside.
+/// What a window was heard to say, annotations and what is said once more in no time aside.
 #[derive(Debug, Clone, Default)]
 pub struct Look {
     /// The text that is left.
     pub text: WindowText,
-    /// The annotations that were in it.
+    /// What else was in it.
     pub dropped: Vec<Dropped>,
 }
 
 impl Look {
-    /// Takes the annotations out of what the engine heard.
+    /// Takes what nobody says out of what the engine heard.
     pub fn at(window: &Window, heard: WindowText) -> Self {
         let annotations = annotation::find(&heard.text());
         let dropped = annotations.iter().map(|part| dropped(window, &heard, part, DropReason::Annotation));
-        let dropped = dropped.filter(|dropped| dropped.text.contains(char::is_alphanumeric)).collect();
-        Self { text: without(&heard, &annotations), dropped }
+        let mut dropped: Vec<Dropped> =
+            dropped.filter(|dropped| dropped.text.contains(char::is_alphanumeric)).collect();
+        let mut text = without(&heard, &annotations);
+        while let Some(part) = afterword::find(window, &text) {
+            dropped.push(self::dropped(window, &text, &part, DropReason::Repetition));
+            text = without(&text, &[part]);
+        }
+        Self { text, dropped }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::script::word::{self, Unit};
 /// nothing to wonder at.
 const ROUNDS: usize = 4;
 /// Longest run looked for: a long sentence, or a clause of a script that is compared by characters.
-const LONGEST: usize = 40;
+pub const LONGEST: usize = 40;
 /// Of a loop so many rounds are kept.
 const KEPT_ROUNDS: usize = 2;
 /// Runs of voice between pauses that are alike tell how often the same was said, from so many on.
@@ -17,7 +17,7 @@ const LEAST_RUNS: usize = 3;
 /// How many times as long as the shortest the longest of them may be.
 const ALIKE: f64 = 1.5;
 /// Letters in a second of voice, as [`word::letters`] counts them; fast talkers reach 22.
-const FASTEST: f64 = 25.0;
+pub const FASTEST: f64 = 25.0;
 
 /// A repetition in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]

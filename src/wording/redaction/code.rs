@@ -99,6 +99,11 @@ impl Codes {
     }
 }
 
+/// Whether what a word stands for has no letter.
+pub fn is_digits(code: &str) -> bool {
+    code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Without the signs around it; a plus before digits is one of them.
 fn trimmed(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())

@@ -2,7 +2,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::code::Codes;
+use super::code::{Codes, is_digits};
 
 /// Digits of a number; less is an extension. E.164 has at most 15, but people give two numbers in one breath.
 const LENGTHS: RangeInclusive<usize> = 7..=40;
@@ -67,10 +67,6 @@ fn is_number(digits: &str, groups: &[&str], written: &[&str], is_announced: bool
         || is_grouped
         || digits.starts_with('0')
         || digits.len() == 10 && !digits.starts_with(['0', '1'])
-}
-
-fn is_digits(code: &str) -> bool {
-    code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a word is an amount: of money, of a hundred, or with commas or points as thousands have them.

@@ -37,6 +37,21 @@ fn cards_are_known_by_issuer_and_checksum_however_they_are_written_or_said() {
 }
 
 #[test]
+fn digits_in_one_breath_with_a_number_go_with_it() {
+    for (said, left) in [
+        // heard once too often
+        ("It is 41111111111 1 1 1 1 1 1 1 1 1 It expires", "It is [CARD_NUMBER] It expires"),
+        ("It is 5, 4, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 4, and so", "It is [CARD_NUMBER], and so"),
+        // its last month and its code
+        ("It is 4111 1111 1111 1111, 12/27, 123.", "It is [CARD_NUMBER]."),
+        ("In 2019. 4111 1111 1111 1111. 12 of us paid $5.", "In 2019. [CARD_NUMBER]. 12 of us paid $5."),
+        ("4111 1111 1111 1111 one moment please, $30", "[CARD_NUMBER] one moment please, $30"),
+    ] {
+        assert_eq!(redact_text(said, &[Private::CardNumber]), left);
+    }
+}
+
+#[test]
 fn addresses_are_found_written_and_spelled_in_several_languages() {
     for said in [
         "ann.lee@example.com",
