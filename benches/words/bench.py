@@ -6,8 +6,8 @@
 Sentences of said.json, spoken by espeak-ng in three accents, go through `transcribe` without a vocabulary, with the names of
 the sentence, and with ten names among which they are. Prints how often a name was written as it is spelled. With a manifest,
 the word error rate of its speech without a vocabulary and with ten names that nobody says there.
-Numbers and addresses, spoken likewise, are transcribed with everything redacted, into every format. Where the redacted text
-lacks what the other has (that is, where it was heard rightly), no output may hold it. Ends with 1 where one does.
+Numbers and addresses, spoken likewise, are transcribed with everything redacted, into every format: no output may hold one. Prints
+how many were heard rightly without redaction, for one that was misheard proves nothing. Ends with 1 where an output holds one.
 Needs espeak-ng and the worker built.
 """
 import argparse

@@ -1,5 +1,6 @@
 //! Doubts about a window's text: Whisper invents phrases where there is no speech and repeats itself when it is lost. What
 //! is doubtful is listened to again, in another way; it is only dropped where that bears the doubt out, and never unseen.
+//! Sounds described and a text's end once more in no time are dropped at once, and told of too.
 
 mod afterword;
 mod annotation;
