@@ -6,8 +6,8 @@
 Sentences of said.json, spoken by espeak-ng in three accents, go through `transcribe` without a vocabulary, with the names of
 the sentence, and with ten names among which they are. Prints how often a name was written as it is spelled. With a manifest,
 the word error rate of its speech without a vocabulary and with ten names that nobody says there.
-Numbers and addresses, spoken likewise, are transcribed with everything redacted, into every format: no output may hold one. Prints
-how many were heard rightly without redaction, for one that was misheard proves nothing. Ends with 1 where an output holds one.
+Numbers and addresses, spoken likewise, are transcribed with everything redacted, into every format: no output may hold one, and what
+was dropped no digit at all. Prints how many were heard rightly without redaction, for one that was misheard proves nothing. Ends with 1 where an output holds one.
 Needs espeak-ng and the worker built.
 """
 import argparse
@@ -119,6 +119,9 @@ def private(args, said, directory):
         for output in redacted.glob(f"{path.stem}.*"):
             if value in plain(said_in(output)):
                 left.append(output.name)
+        dropped = json.loads((redacted / f"{path.stem}.json").read_text())["quality"]["dropped"]
+        if any(character.isdigit() for part in dropped for character in part["text"]):
+            left.append(f"{path.stem}.json (dropped)")
         digits += sum(character.isdigit() for character in written(redacted, path))
     print(f"private: {rightly} of {len(spoken)} heard rightly; outputs that hold one: {len(left)} of {len(spoken) * len(FORMATS.split(','))}; "
           f"digits left in all texts, of what was misheard: {digits}")

@@ -209,9 +209,14 @@ pub fn blacken(text: &str, wanted: &[Private]) -> String {
     let redacted = redact_text(text, wanted);
     let words = word::split(&redacted);
     let codes = Codes::of(&words);
-    let is_black = |at: usize, word: &str| word.contains('@') || codes.has_digits(at);
+    let is_black = |at: usize, word: &str| word.contains('@') || holds_digits(&codes, at, word);
     let kept = words.iter().enumerate().map(|(at, word)| if is_black(at, word) { BLACK } else { word });
     line::join(kept)
+}
+
+/// Whether a word is digits, said or written: also more of them than any number has.
+fn holds_digits(codes: &Codes, at: usize, word: &str) -> bool {
+    codes.has_digits(at) || word.contains(char::is_numeric)
 }
 
 /// Whether a window's text may be kept by itself: nothing is found in it, and it neither begins nor ends amid what may be a
@@ -222,7 +227,7 @@ pub fn is_clean(text: &str, wanted: &[Private]) -> bool {
     }
     let words = word::split(text);
     let codes = Codes::of(&words);
-    let is_part = |at: usize| codes.has_digits(at) || words.get(at).is_some_and(|word| email::is_part(word));
+    let is_part = |at: usize| words.get(at).is_some_and(|word| holds_digits(&codes, at, word) || email::is_part(word));
     let last = words.len().saturating_sub(BORDER_WORDS);
     let borders = (0..BORDER_WORDS.min(words.len())).chain(last..words.len());
     find(&words, wanted).is_empty() && !borders.into_iter().any(is_part)

@@ -1,6 +1,7 @@
 //! A text's last words said once more in no time: where the voice ends Whisper now and then begins again, as sure as before.
 //! The measured times of those words show it: they all stand where the words before them end.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::repetition::{FASTEST, LONGEST};
@@ -8,13 +9,13 @@ use crate::audio::{SAMPLE_RATE_HZ, Window};
 use crate::script::word;
 use crate::transcribe::wire::WindowText;
 
-/// Words; fewer are a "yes, yes".
+/// Different words; of fewer people make a "yes, yes" or a "no, no, no, no".
 const LEAST_WORDS: usize = 3;
 /// Letters in a measured second, as [`word::letters`] counts them, that no voice comes near.
 const IMPOSSIBLE: f64 = 4.0 * FASTEST;
 
 /// The second round at the end of a window's text, in bytes with the white space before it: its words take no time, and the
-/// voice that is left after the first has no room for them. `None` where there is none, or nothing was measured.
+/// voice that is left after the first has no room for them. `None` where there is none, nothing was measured, or it is numbers.
 pub fn find(window: &Window, text: &WindowText) -> Option<Range<usize>> {
     let whole = text.text();
     let units = word::units(&whole);
@@ -24,6 +25,11 @@ pub fn find(window: &Window, text: &WindowText) -> Option<Range<usize>> {
     };
     let most = LONGEST.min(units.len() / 2);
     let len = (LEAST_WORDS..=most).rev().find(is_again)?;
+    let round: BTreeSet<&str> = units.iter().rev().take(len).map(|unit| unit.plain.as_str()).collect();
+    // a digit that is dropped makes another number of it
+    if round.len() < LEAST_WORDS || round.iter().any(|word| word.contains(char::is_numeric)) {
+        return None;
+    }
     let at = whole.get(..units.get(units.len() - len)?.at.start)?.trim_end().len()..whole.len();
     let letters = word::letters(whole.get(at.clone())?);
     let (begin, end) = said(text, &at)?;
@@ -58,9 +64,12 @@ mod tests {
         Window { index: 0, channel: None, pcm: Vec::new(), spans, found: Found::Voice }
     }
 
-    /// A sentence of four words twice, each round within these milliseconds.
+    /// A sentence twice, each round within these milliseconds.
     fn twice(rounds: [(u32, u32); 2]) -> WindowText {
-        let words = [" He", " could", " wait", " no", " longer", "."];
+        said_twice(&[" He", " could", " wait", " no", " longer", "."], rounds)
+    }
+
+    fn said_twice(words: &[&str], rounds: [(u32, u32); 2]) -> WindowText {
         let pieces = rounds.into_iter().flat_map(|(begin, end)| {
             let at = move |word: usize| begin + (end - begin) * word as u32 / words.len() as u32;
             words.iter().enumerate().map(move |(word, text)| Piece {
@@ -90,5 +99,19 @@ mod tests {
         let mut unmeasured = twice([(95, 1330), (1330, 1340)]);
         unmeasured.pieces.iter_mut().for_each(|piece| piece.said = None);
         assert_eq!(find(&window(1.7), &unmeasured), None);
+    }
+
+    #[test]
+    fn digits_and_a_word_over_and_over_stay_whatever_their_times() {
+        let in_no_time = [(95, 1330), (1330, 1331)];
+        for words in [
+            [" 1111", " 2345", " 6789", " 0123"],
+            [" room", " seventy", " two", " 7"],
+            [" no,", " no,", " no,", " no,"],
+            [" very", " very", " very", " cold"],
+        ] {
+            assert_eq!(find(&window(1.4), &said_twice(&words, in_no_time)), None, "{words:?}");
+        }
+        assert!(find(&window(1.4), &said_twice(&[" he", " was", " very", " cold"], in_no_time)).is_some());
     }
 }

@@ -177,6 +177,11 @@ fn text_that_is_kept_to_be_looked_at_has_no_digit_left_and_a_border_amid_a_numbe
         blacken("so 4111 1111 and 12 at a@", &[Private::Iban]),
         "so [REDACTED] [REDACTED] and [REDACTED] at [REDACTED]"
     );
+    // more digits than any number has, as a loop makes them
+    for loop_of_digits in ["8".repeat(40), "0-".repeat(40)] {
+        assert_eq!(blacken(&format!("so {loop_of_digits} there"), &Private::ALL), "so [REDACTED] there");
+        assert!(!is_clean(&format!("it was {loop_of_digits}"), &[Private::Iban]), "{loop_of_digits}");
+    }
     assert_eq!(blacken("so 4111", &[]), "so 4111");
     for (text, clean) in [
         ("We saw 12 of them there yesterday.", true),
