@@ -76,6 +76,10 @@ pub async fn main(args: BenchArgs) -> u8 {
         Ok(prepared) => prepared,
         Err(message) => return complain(&message, exit::CONFIG),
     };
+    if let Some(Err(e)) = args.output_dir.as_ref().map(std::fs::create_dir_all) {
+        let dir = args.output_dir.unwrap_or_default();
+        return complain(&format!("failed to make {}: {e}", dir.display()), exit::UNAVAILABLE);
+    }
     if let Some(clip) = &args.fairness {
         return fairness::main(clip, args.json, &args.engine, &defaults, &model).await;
     }

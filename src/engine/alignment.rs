@@ -5,9 +5,6 @@
 
 use crate::model::ggml::Hparams;
 
-/// Attention is smoothed over so many positions.
-const SMOOTHED: usize = 5;
-
 /// Layers and heads of the decoder that follow the voice, as OpenAI publishes them for its models; of others those of the
 /// upper half of the layers.
 pub fn heads(hparams: &Hparams) -> Vec<(usize, usize)> {
@@ -109,16 +106,6 @@ pub fn heads(hparams: &Hparams) -> Vec<(usize, usize)> {
     (layers / 2..layers).flat_map(|layer| (0..heads).map(move |head| (layer, head))).collect()
 }
 
-/// What attention says of `tokens` tokens over `positions`: for each head a matrix of `tokens` rows.
-pub struct Attended {
-    /// One after the other.
-    pub shares: Vec<f32>,
-    /// Rows of each.
-    pub tokens: usize,
-    /// Of each row.
-    pub positions: usize,
-}
-
 /// How many milliseconds after the voice a model's heads turn to the next token, by forced alignment of its words; 0 where
 /// that was not measured.
 pub fn lag_ms(hparams: &Hparams) -> i32 {
@@ -129,32 +116,29 @@ pub fn lag_ms(hparams: &Hparams) -> i32 {
     }
 }
 
-/// For each row from `first` on, the position at which what follows it begins.
-pub fn begins(attended: &Attended, first: usize) -> Vec<usize> {
-    let Attended { shares, tokens, positions } = attended;
-    let (tokens, positions) = (*tokens, (*positions).max(1));
-    let mut sum = vec![0.0_f32; tokens.saturating_sub(first) * positions];
-    for head in shares.chunks_exact(tokens.max(1) * positions) {
-        let rows = head.get(first * positions..).unwrap_or_default();
-        sum.iter_mut().zip(rows).for_each(|(sum, share)| *sum += share);
-    }
-    let smooth: Vec<f32> = sum.chunks_exact(positions).flat_map(smoothed).collect();
+/// For each token, whose attention over so many positions is a row of `attended`, the position at which what follows it begins.
+pub fn begins(attended: &[f32], positions: usize) -> Vec<usize> {
+    let positions = positions.max(1);
+    let smooth: Vec<f32> = attended.chunks_exact(positions).flat_map(smoothed).collect();
     best_way(&smooth, positions)
 }
 
-/// Each value the median of its neighbourhood, mirrored at the ends.
-fn smoothed(row: &[f32]) -> impl Iterator<Item = f32> {
-    let (half, last) = (SMOOTHED / 2, row.len().saturating_sub(1));
-    (0..row.len()).map(move |at| {
-        let mut around = [0.0_f32; SMOOTHED];
-        for (place, value) in around.iter_mut().enumerate() {
-            let to = (at + place).abs_diff(half);
-            let to = if to > last { (2 * last).saturating_sub(to) } else { to };
-            *value = row.get(to).copied().unwrap_or_default();
-        }
-        around.sort_unstable_by(f32::total_cmp);
-        around[half]
-    })
+/// Each value the median of itself and two on either side, mirrored at the ends.
+fn smoothed(row: &[f32]) -> Vec<f32> {
+    let last = row.len().saturating_sub(1);
+    let mirrored = (0..row.len() + 4).map(|at| {
+        let to = at.abs_diff(2);
+        let to = if to > last { (2 * last).saturating_sub(to) } else { to };
+        row.get(to).copied().unwrap_or_default()
+    });
+    let mirrored: Vec<f32> = mirrored.collect();
+    mirrored.array_windows().map(|around| median(*around)).collect()
+}
+
+fn median([a, b, c, d, e]: [f32; 5]) -> f32 {
+    // the least and the greatest of the first four are not it
+    let (low, high) = (a.min(b).max(c.min(d)), a.max(b).min(c.max(d)));
+    low.min(high).max(low.max(high).min(e))
 }
 
 /// Through a matrix of gains, from its first corner to its last: each position is gained in one row, rows in order, and a row
@@ -210,41 +194,37 @@ enum Step {
 mod tests {
     use super::*;
 
-    /// Attention of two heads to 3 tokens that are said at positions 0 to 9, 10 to 29 and 30 to 39.
-    fn attended() -> Attended {
-        let said = [0..10, 10..30, 30..40];
-        let head = |strength: f32| {
-            let row = move |said: std::ops::Range<usize>| {
-                (0..40).map(move |position| if said.contains(&position) { strength } else { 0.1 })
-            };
-            said.clone().into_iter().flat_map(row).collect::<Vec<f32>>()
+    /// Attention to 3 tokens that are said at positions 0 to 9, 10 to 29 and 30 to 39.
+    fn attended() -> Vec<f32> {
+        let row = |said: std::ops::Range<usize>| {
+            (0..40).map(move |position| if said.contains(&position) { 0.9 } else { 0.1 })
         };
-        Attended { shares: [head(0.5), head(0.9)].concat(), tokens: 3, positions: 40 }
+        [0..10, 10..30, 30..40].into_iter().flat_map(row).collect()
     }
 
     #[test]
     fn a_token_begins_where_the_attention_turns_to_it() {
-        assert_eq!(begins(&attended(), 0), [0, 10, 30]);
+        assert_eq!(begins(&attended(), 40), [0, 10, 30]);
     }
 
     #[test]
     fn what_every_token_attends_to_tells_nothing() {
         let mut attended = attended();
-        attended.shares.chunks_exact_mut(40).for_each(|row| row[20..24].fill(7.0));
-        assert_eq!(begins(&attended, 0), [0, 10, 30]);
+        attended.chunks_exact_mut(40).for_each(|row| row[20..24].fill(7.0));
+        assert_eq!(begins(&attended, 40), [0, 10, 30]);
     }
 
     #[test]
     fn a_blip_of_attention_is_smoothed_away() {
         let mut attended = attended();
-        attended.shares[2] = 0.0;
-        attended.shares[40 + 5] = 30.0;
-        assert_eq!(begins(&attended, 0), [0, 10, 30]);
+        attended[2] = 0.0;
+        attended[40 + 5] = 30.0;
+        assert_eq!(begins(&attended, 40), [0, 10, 30]);
     }
 
     #[test]
     fn more_tokens_than_positions_are_one_after_the_other() {
-        let found = begins(&Attended { shares: vec![0.5; 10], tokens: 5, positions: 2 }, 1);
+        let found = begins(&[0.5; 8], 2);
         assert_eq!(found.len(), 4);
         assert!(found.is_sorted());
     }

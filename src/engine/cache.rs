@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::alignment;
 use super::encoder::{Attention, FUSED_STEP, linear};
 use super::native::backend::MemoryKind;
 use super::native::graph::Graph;
@@ -50,6 +51,8 @@ pub struct LayerCache {
     pub heard_keys: Tensor<'static>,
     /// The same; where attention is open `[audio, depth, heads, slots]`.
     pub heard_values: Tensor<'static>,
+    /// `[width, text x slots]`: what each token asked of what was heard, in layers whose heads follow the voice.
+    pub questions: Option<Tensor<'static>>,
 }
 
 impl Cache {
@@ -59,13 +62,14 @@ impl Cache {
     /// No memory.
     pub fn new(weights: &Weights, slots: usize, attention: Attention, memory: MemoryKind) -> io::Result<Self> {
         let hparams = &weights.hparams;
+        let following = alignment::heads(hparams);
         let (width, heads) = (hparams.text_state as usize, hparams.text_heads as usize);
         let depth = width / heads;
         let text = (hparams.text_context as usize).next_multiple_of(attention.steps().0);
         let audio = (hparams.audio_context as usize).next_multiple_of(FUSED_STEP);
-        let mut store = Store::new(4 * weights.decoder.blocks.len())?;
+        let mut store = Store::new(5 * weights.decoder.blocks.len())?;
         let layers = (0..weights.decoder.blocks.len())
-            .map(|_| {
+            .map(|layer| {
                 // a processor sums values up in the type they are stored in
                 let (heard, values) = match attention {
                     Attention::Open => ([audio, depth, heads, slots], Kind::F32),
@@ -80,6 +84,8 @@ impl Cache {
                     values: store.tensor(values, [width, text * slots, 1, 1]),
                     heard_keys: store.tensor(kind, [depth, audio, heads, slots]),
                     heard_values: store.tensor(kind, heard),
+                    questions: (following.iter().any(|head| head.0 == layer))
+                        .then(|| store.tensor(Kind::F32, [width, text * slots, 1, 1])),
                 }
             })
             .collect();
@@ -111,7 +117,8 @@ pub fn remember<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, slot: us
     }
 }
 
-/// What a slot holds copied into another: the first `text` positions of its text, and what was heard.
+/// What a slot holds copied into another: the first `text` positions of its text, and what was heard. (Not what its tokens
+/// asked: of texts that part the one that is left is decoded once more.)
 pub fn copy(graph: &Graph, cache: &Cache, from: usize, to: usize, text: usize, heard: bool) {
     for layer in &cache.layers {
         for all in [layer.keys, layer.values] {

@@ -1,6 +1,6 @@
 //! The half of Whisper that writes: tokens in, what follows them out, for several windows at a time.
 
-use super::batch::{Inputs, Shape};
+use super::batch::{Inputs, Place, Shape};
 use super::cache::{Cache, LayerCache};
 use super::encoder::{Attention, linear, mlp, norm, product, residual};
 use super::native::graph::Graph;
@@ -15,7 +15,10 @@ pub fn decode<'g>(graph: &'g Graph, weights: &Weights, cache: &Cache, shape: &Sh
     for (block, layer) in weights.decoder.blocks.iter().zip(&cache.layers) {
         let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
         x = residual(graph, x, y);
-        let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
+        let queries = linear(graph, &block.cross.query, norm(graph, &block.cross.norm, x));
+        if let Some(questions) = layer.questions {
+            graph.compute(graph.set_rows(questions, queries, inputs.numbers));
+        }
         let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
         x = residual(graph, x, y);
         let y = mlp(graph, &block.mlp, x);
@@ -61,20 +64,6 @@ fn attend_to_text<'g>(
     linear(graph, &layer.out, graph.reshape(attended, [width, tokens * rows, 1, 1]))
 }
 
-/// `[depth, tokens, heads, rows]`.
-fn queries_to_audio<'g>(
-    graph: &'g Graph,
-    weights: &Weights,
-    layer: &CrossAttention,
-    shape: &Shape,
-    x: Tensor<'g>,
-) -> Tensor<'g> {
-    let (width, heads) = (x.dim(0), weights.hparams.text_heads as usize);
-    let (depth, Shape { rows, tokens, .. }) = (width / heads, *shape);
-    let queries = linear(graph, &layer.query, norm(graph, &layer.norm, x));
-    graph.view(queries, [depth, tokens, heads, rows], [width * 4, depth * 4, tokens * width * 4], 0)
-}
-
 fn attend_to_audio<'g>(
     graph: &'g Graph,
     cache: &Cache,
@@ -84,9 +73,10 @@ fn attend_to_audio<'g>(
     mask: Option<Tensor<'g>>,
     queries: Tensor<'g>,
 ) -> Tensor<'g> {
-    let (depth, heads) = (queries.dim(0), queries.dim(2));
-    let width = depth * heads;
+    let (width, heads) = (queries.dim(0), kept.heard_keys.dim(2));
+    let depth = width / heads;
     let Shape { first, rows, tokens, audio, .. } = *shape;
+    let queries = graph.view(queries, [depth, tokens, heads, rows], [width * 4, depth * 4, tokens * width * 4], 0);
     let cached = |cached: Tensor<'static>, dims| {
         let steps = [cached.step(1), cached.step(2), cached.step(3)];
         graph.view(cached, dims, steps, first * cached.step(3))
@@ -112,50 +102,25 @@ fn attend_to_audio<'g>(
     linear(graph, &layer.out, graph.reshape(merged, [width, tokens * rows, 1, 1]))
 }
 
-/// The decoder over one window's tokens up to the last of these layers: inputs, and of each of the given heads `[positions,
-/// tokens]`, what each token attends to among the first `positions`.
-pub fn align<'g>(
+/// Of `tokens` tokens that were decoded from `place` on, `[positions, tokens]`: what the given heads, by layer and number,
+/// attended to among the first `positions` of what was heard, all together.
+pub fn attended<'g>(
     graph: &'g Graph,
-    weights: &Weights,
     cache: &Cache,
-    shape: &Shape,
     heads: &[(usize, usize)],
+    place: Place,
+    tokens: usize,
     positions: usize,
-) -> (Inputs<'g>, Vec<Tensor<'g>>) {
-    let inputs = Inputs::new(graph, weights, shape, cache.attention);
-    let last = heads.iter().map(|(layer, _)| *layer).max().unwrap_or_default();
-    let mut shares = Vec::new();
-    let mut x = inputs.embeddings;
-    for (index, (block, layer)) in weights.decoder.blocks.iter().zip(&cache.layers).enumerate().take(last + 1) {
-        let y = attend_to_text(graph, weights, cache, &block.attention, layer, shape, &inputs, x);
-        x = residual(graph, x, y);
-        let queries = queries_to_audio(graph, weights, &block.cross, shape, x);
-        for (_, head) in heads.iter().filter(|(layer, _)| *layer == index) {
-            shares.push(graph.output(share_of(graph, layer, shape, *head, positions, queries)));
-        }
-        if index == last {
-            break;
-        }
-        let y = attend_to_audio(graph, cache, &block.cross, layer, shape, inputs.audio_mask, queries);
-        x = residual(graph, x, y);
-        let y = mlp(graph, &block.mlp, x);
-        x = residual(graph, x, y);
-    }
-    (inputs, shares)
-}
-
-fn share_of<'g>(
-    graph: &'g Graph,
-    kept: &LayerCache,
-    shape: &Shape,
-    head: usize,
-    positions: usize,
-    queries: Tensor<'g>,
-) -> Tensor<'g> {
-    let depth = queries.dim(0);
-    let keys = kept.heard_keys;
-    let offset = shape.first * keys.step(3) + head * keys.step(2);
-    let keys = graph.view(keys, [depth, positions, 1, 1], [keys.step(1), 0, 0], offset);
-    let queries = graph.view(queries, [depth, shape.tokens, 1, 1], [queries.step(1), 0, 0], head * queries.step(2));
-    graph.soft_max(graph.multiply(keys, queries), None, 1.0 / (depth as f32).sqrt())
+) -> Option<Tensor<'g>> {
+    let shares = heads.iter().filter_map(|(layer, head)| {
+        let kept = cache.layers.get(*layer)?;
+        let (keys, questions) = (kept.heard_keys, kept.questions?);
+        let (depth, row) = (keys.dim(0), questions.step(1));
+        let offset = place.slot * keys.step(3) + head * keys.step(2);
+        let keys = graph.view(keys, [depth, positions, 1, 1], [keys.step(1), 0, 0], offset);
+        let offset = (place.slot * cache.text + place.position) * row + head * depth * size_of::<f32>();
+        let questions = graph.view(questions, [depth, tokens, 1, 1], [row, 0, 0], offset);
+        Some(graph.soft_max(graph.multiply(keys, questions), None, 1.0 / (depth as f32).sqrt()))
+    });
+    shares.reduce(|sum, share| graph.add(sum, share))
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::alignment::{self, Attended};
+use super::alignment;
 use super::batch::{Place, Shape};
 use super::cache::{self, Cache};
 use super::decoder;
@@ -55,9 +55,6 @@ pub struct Forward {
 /// come out the same whoever it is decoded beside.
 const LEAST_ROWS: usize = 2;
 
-/// Tokens of a window that are read again to find when they were said: its longest text, and what it begins with.
-const MAX_READ_AGAIN: usize = MAX_TOKENS + 4;
-
 impl Forward {
     /// A stream on `backend` for so many windows at a time.
     ///
@@ -89,10 +86,16 @@ impl Forward {
         let (_, x) = decoder::decode(&graph, weights, cache, &shape);
         graph.output(decoder::logits(&graph, weights, x, model.vocabulary.size));
         self.decoding.place(&graph)?;
+        let shape = Shape { rows: 1, tokens: MAX_TOKENS, ..shape };
+        let graph = Graph::new(shape.steps(weights))?;
+        let (_, x) = decoder::decode(&graph, weights, cache, &shape);
+        graph.compute(x);
+        self.decoding.place(&graph)?;
         let heads = alignment::heads(&weights.hparams);
-        let shape = Shape { rows: 1, tokens: MAX_READ_AGAIN, ..shape };
-        let graph = Graph::new(shape.steps(weights) + 6 * heads.len())?;
-        decoder::align(&graph, weights, cache, &shape, &heads, positions);
+        let graph = Graph::new(6 * heads.len())?;
+        let place = Place { slot: 0, position: 0, audio: positions };
+        let shares = decoder::attended(&graph, cache, &heads, place, MAX_TOKENS + 1, positions);
+        graph.output(shares.ok_or("bug: no head follows the voice")?);
         self.decoding.place(&graph)?;
         Ok(())
     }
@@ -165,31 +168,20 @@ impl Forward {
         placed.compute(&mut self.backend)
     }
 
-    /// What the heads that follow the voice attend to while these tokens are decoded, from the first position of the text
-    /// on, among the first `positions` of what was heard.
+    /// What the heads that follow the voice attended to among the first `positions` of what was heard, all together, while
+    /// `tokens` tokens were decoded from `place` on: for each token a row.
     ///
     /// # Errors
     /// As [`Forward::hear`].
-    pub fn align(&mut self, place: Place, tokens: &[Token], positions: usize) -> Result<Attended, String> {
+    pub fn attended(&mut self, place: Place, tokens: usize, positions: usize) -> Result<Vec<f32>, String> {
         let Self { model, cache, .. } = self;
         let heads = alignment::heads(&model.weights.hparams);
-        let (places, count) = ([Place { position: 0, ..place }], tokens.len());
-        let shape = Shape::of(&places, count, cache);
-        let graph = Graph::new(shape.steps(&model.weights) + 6 * heads.len())?;
-        let (inputs, heads) = decoder::align(&graph, &model.weights, cache, &shape, &heads, positions);
-        let mut embeddings = Vec::new();
-        for (token, position) in tokens.iter().zip(0..) {
-            model.embedding.look_up(*token, position, &mut embeddings)?;
-        }
+        let graph = Graph::new(6 * heads.len())?;
+        let shares = decoder::attended(&graph, cache, &heads, place, tokens, positions);
+        let shares = graph.output(shares.ok_or("bug: no head follows the voice")?);
         let mut placed = self.decoding.place(&graph)?;
-        placed.set(inputs.embeddings, &embeddings)?;
-        inputs.set(&mut placed, &shape.filling(&places, cache))?;
         placed.compute(&mut self.backend)?;
-        let mut shares = Vec::with_capacity(heads.len() * count * positions);
-        for head in &heads {
-            shares.extend_from_slice(&placed.read(head, 0, count * positions)?);
-        }
-        Ok(Attended { shares, tokens: count, positions })
+        Ok(placed.read(&shares, 0, tokens * positions)?.into_owned())
     }
 
     /// Copies slots: the first `text` positions, and what was heard where `heard` says so.

@@ -216,15 +216,20 @@ impl Seat {
 
     /// Finds when each token was said.
     fn align(&mut self, forward: &mut Forward) -> Result<(), String> {
-        let model = forward.model().clone();
-        let (tokens, begin) = self.row.whole(&model.vocabulary);
-        if tokens.len() == begin {
+        let (tokens, decoded) = self.row.chosen();
+        if tokens.is_empty() {
             return Ok(());
         }
-        let attended = forward.align(self.row.place, &tokens, self.positions)?;
+        let before = self.row.before_text();
+        // of texts that part the one that is left may have been decoded elsewhere; of the longest the last token never was
+        let decoded = if self.beam.is_some() { 0 } else { decoded };
+        if let Some(left) = tokens.get(decoded..).filter(|left| !left.is_empty()) {
+            forward.feed(Place { position: before.position + 1 + decoded, ..before }, left)?;
+        }
+        let attended = forward.attended(before, tokens.len() + 1, self.positions)?;
         // what follows a token begins where the token's own row is entered
-        let begins = alignment::begins(&attended, begin - 1);
-        let lag = alignment::lag_ms(&model.weights.hparams);
+        let begins = alignment::begins(&attended, self.positions);
+        let lag = alignment::lag_ms(&forward.model().weights.hparams);
         let ms =
             |position: usize| u32::try_from(position * POSITION_MS).unwrap_or(u32::MAX).saturating_add_signed(-lag);
         self.row.was_said(begins.into_iter().map(ms).collect());

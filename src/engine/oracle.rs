@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::alignment;
 use super::batch::Place;
 use super::context;
 use super::forward::{Forward, Next};
@@ -114,6 +115,37 @@ fn logits_are_whisper_cpps() {
         for positions in [896, 1500] {
             compare(name, "f16", positions, 0.2);
         }
+    }
+}
+
+#[test]
+fn what_was_attended_to_is_the_same_token_by_token_and_all_at_once() {
+    let positions = 600;
+    let mut forward = forward(&model("tiny.en").unwrap(), "f16", 2);
+    let window = spectrogram(&forward, &windows(&clip("jfk.flac"))[0]);
+    let mut tokens = vec![forward.model().vocabulary.start, forward.model().vocabulary.no_timestamps];
+    forward.hear(0, &window, positions).unwrap();
+    forward.hear(1, &window, positions).unwrap();
+    let logits = ours(&mut forward, 0, positions, &tokens, 20);
+    tokens.extend(logits[1..logits.len() - 1].iter().map(|logits| greatest(logits)));
+    let places = [0, 1].map(|slot| Place { slot, position: 0, audio: positions });
+    forward.feed(places[1], &tokens).unwrap();
+    let [steps, once] = places.map(|place| forward.attended(place, tokens.len(), positions).unwrap());
+    let off = steps.iter().zip(&once).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 0.05, "shares differ by {off}");
+    assert_eq!(alignment::begins(&steps, positions), alignment::begins(&once, positions));
+}
+
+#[test]
+fn words_of_a_beam_search_have_their_times() {
+    let [greedy, beam] = [1, 4].map(|beam_size| {
+        let options = WindowOptions { beam_size, ..WindowOptions::default() };
+        heard(2, 4, &requests("jfk.flac", &options)).remove(&1).unwrap()
+    });
+    assert_eq!(beam.text(), greedy.text());
+    for (beam, greedy) in beam.pieces.iter().zip(&greedy.pieces) {
+        let (beam, greedy) = (beam.said.unwrap(), greedy.said.unwrap());
+        assert!(beam.0.abs_diff(greedy.0) <= 20 && beam.1.abs_diff(greedy.1) <= 20, "{beam:?} {greedy:?}");
     }
 }
 

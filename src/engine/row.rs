@@ -42,6 +42,8 @@ pub struct Row {
     random: Option<Rng>,
     no_speech_prob: f32,
     chosen: Vec<Choice>,
+    /// Position of the token that the text follows.
+    before_text: usize,
     begins: Vec<u32>,
 }
 
@@ -88,6 +90,7 @@ impl Row {
             random: seed.map(Rng::with_seed),
             no_speech_prob: 0.0,
             chosen: Vec::new(),
+            before_text: 0,
             begins: Vec::new(),
         };
         if row.stage == Stage::Starting {
@@ -120,6 +123,17 @@ impl Row {
     /// Whether nothing was chosen yet.
     pub fn is_first(&self) -> bool {
         self.chosen.is_empty()
+    }
+
+    /// Where the text begins in what was decoded: at the token before it.
+    pub fn before_text(&self) -> Place {
+        Place { position: self.before_text, ..self.place }
+    }
+
+    /// The tokens of the text, and how many of them were decoded here.
+    pub fn chosen(&self) -> (Vec<Token>, usize) {
+        let tokens = self.chosen.iter().map(|choice| choice.token).collect();
+        (tokens, self.place.position.saturating_sub(self.before_text + 1))
     }
 
     /// Takes a text that was chosen elsewhere.
@@ -157,6 +171,7 @@ impl Row {
             self.stage = Stage::Writing;
             self.feed = self.task_tokens(vocabulary).into();
             self.token = self.feed.pop_front().unwrap_or(vocabulary.no_timestamps);
+            self.before_text = self.place.position + self.feed.len();
             return Ok(false);
         }
         let choice = self.choose(logits, vocabulary, rules).ok_or("whisper computed no probabilities")?;
@@ -166,15 +181,6 @@ impl Row {
         self.chosen.push(choice);
         self.token = choice.token;
         Ok(self.chosen.len() == MAX_TOKENS)
-    }
-
-    /// The text with the tokens that it begins with, as it is read again to find when it was said, and how many those are.
-    pub fn whole(&self, vocabulary: &Vocabulary) -> (Vec<Token>, usize) {
-        let mut tokens = vec![vocabulary.start];
-        tokens.extend(self.task_tokens(vocabulary));
-        let begin = tokens.len();
-        tokens.extend(self.chosen.iter().map(|choice| choice.token));
-        (tokens, begin)
     }
 
     /// When each token of the text was said, and when the last ended: milliseconds.
@@ -239,4 +245,41 @@ fn prompt(options: &WindowOptions, vocabulary: &Vocabulary) -> Vec<Token> {
     let surplus = tokens.len().saturating_sub(MAX_PROMPT_TOKENS);
     tokens.drain(..surplus);
     tokens
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::vocabulary::tests::english;
+    use super::*;
+
+    /// A window whose text is the same token over and over, up to so many or until there may be no more.
+    fn written(tokens: usize) -> Row {
+        let vocabulary = english(&[]);
+        let rules = Rules::new(&vocabulary);
+        let prompt = Some("Ask what you can do for your country, and ask not what it can do.".to_owned());
+        let mut row = Row::new(3, 500, &WindowOptions { prompt, ..Default::default() }, None, &vocabulary).unwrap();
+        row.place.position = row.take_known().len();
+        loop {
+            let mut logits = vec![0.0; vocabulary.size];
+            let next = if row.chosen.len() < tokens { Token::from(b'a') } else { vocabulary.end_of_text };
+            logits[usize::try_from(next).unwrap()] = 20.0;
+            if row.take(&logits, &vocabulary, &rules).unwrap() {
+                return row;
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_knows_where_it_was_decoded() {
+        let row = written(5);
+        // after the prompt with its own start: the start and what says that there are no timestamps
+        assert_eq!(row.before_text().position, row.prompt.len() + 2);
+        assert_eq!(row.chosen(), (vec![Token::from(b'a'); 5], 5));
+    }
+
+    #[test]
+    fn of_the_longest_text_the_last_token_was_not_decoded() {
+        assert_eq!(written(usize::MAX).chosen(), (vec![Token::from(b'a'); MAX_TOKENS], MAX_TOKENS - 1));
+    }
 }

@@ -151,7 +151,7 @@ fn run_len(text: &str, first: char) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const TINY_EN: Hparams = Hparams {
@@ -168,7 +168,7 @@ mod tests {
         ftype: 1,
     };
 
-    fn english(words: &[&str]) -> Vocabulary {
+    pub fn english(words: &[&str]) -> Vocabulary {
         let bytes = (0..=u8::MAX).map(|byte| vec![byte]);
         let texts = bytes.chain(words.iter().map(|word| word.as_bytes().to_vec())).collect();
         Vocabulary::new(&TINY_EN, texts)
