@@ -1,6 +1,9 @@
 //! Which voices are one speaker.
 
-use super::glimpse::{Glimpse, Sample};
+use std::ops::Range;
+
+use super::embedding::Voice;
+use super::glimpse::{Glimpse, Run, Sample};
 use super::segmentation::VOICES;
 use crate::job::speakers::{self, SpeakerCount};
 use group::{Group, MOST, dissolve, join};
@@ -16,6 +19,8 @@ const JOIN_DISTANCE: f32 = 0.50;
 const NARROW_JOIN_DISTANCE: f32 = 0.40;
 /// Cosine from which the middles of two groups are one speaker's.
 const SAME_COSINE: f32 = 0.70;
+/// By so much a run is more like one speaker than like any other, or it is not known whose it is.
+const SURELY: f32 = 0.10;
 /// Seconds alone from which on a voice is sure enough to found a group; where there are few such, the next.
 const SURE_SECS: [f32; 3] = [2.0, 1.0, 0.5];
 /// So many sure voices are enough.
@@ -24,12 +29,40 @@ const ENOUGH: usize = 4;
 const LEAST_SHARE: f32 = 0.03;
 const LEAST_SECS: (f32, f32) = (1.0, 7.0);
 
-/// The speaker of each voice of each glimpse, and how many there are.
-pub fn speakers(glimpses: &[Glimpse], count: SpeakerCount) -> (Vec<[Option<usize>; VOICES]>, usize) {
+/// Who is who.
+pub struct Speakers {
+    /// How many there are.
+    pub count: usize,
+    /// The speaker of each voice of each glimpse.
+    pub voices: Vec<[Option<usize>; VOICES]>,
+    /// Of each glimpse the runs that are surely a speaker's: frames of the source, and whose.
+    pub runs: Vec<Vec<(Range<usize>, usize)>>,
+}
+
+/// The speakers of a stream.
+pub fn speakers(glimpses: &[Glimpse], count: SpeakerCount) -> Speakers {
     let narrow = glimpses.iter().filter(|glimpse| glimpse.is_narrow).count();
     let distance = if 2 * narrow > glimpses.len() { NARROW_JOIN_DISTANCE } else { JOIN_DISTANCE };
     let groups = groups(&sure(glimpses), distance, count);
-    (glimpses.iter().map(|glimpse| assign(&glimpse.voices, &groups)).collect(), groups.len())
+    let voices = glimpses.iter().map(|glimpse| assign(&glimpse.voices, &groups)).collect();
+    let of = |glimpse: &Glimpse| {
+        let first = glimpse.first_frame();
+        let runs = glimpse.runs.iter();
+        runs.filter_map(|Run { frames, voice }| {
+            Some((first + frames.start..first + frames.end, whose(voice, &groups)?))
+        })
+        .collect()
+    };
+    Speakers { count: groups.len(), voices, runs: glimpses.iter().map(of).collect() }
+}
+
+/// The speaker that a run is surely of.
+fn whose(voice: &Voice, groups: &[Group]) -> Option<usize> {
+    let mut cosines: Vec<(usize, f32)> = groups.iter().map(|group| group.cosine(voice)).enumerate().collect();
+    cosines.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let (speaker, most) = *cosines.first()?;
+    let next = cosines.get(1).map_or(f32::NEG_INFINITY, |(_, next)| *next);
+    (most - next >= SURELY).then_some(speaker)
 }
 
 /// The samples that speakers are made of.
@@ -144,7 +177,7 @@ mod tests {
             let mut voices = [const { None }; VOICES];
             voices[index % VOICES] = Some(sample(&mut random, index % speakers, 3.0));
             voices[(index + 1) % VOICES] = Some(sample(&mut random, (index + 1) % speakers, 0.3));
-            Glimpse { start: 0, activity: Vec::new(), voices, is_narrow: false }
+            Glimpse { voices, ..Glimpse::silent(0) }
         };
         (0..windows).map(glimpse).collect()
     }
@@ -152,7 +185,8 @@ mod tests {
     #[test]
     fn every_voice_finds_its_speaker_and_no_window_has_one_twice() {
         for speakers in [2, 3, 8] {
-            let (labels, count) = super::speakers(&conversation(speakers, 40), SpeakerCount::default());
+            let Speakers { voices: labels, count, .. } =
+                super::speakers(&conversation(speakers, 40), SpeakerCount::default());
             assert_eq!(count, speakers);
             let label = |window: usize, voice: usize| labels[window][voice % VOICES];
             for window in 0..40 {
@@ -166,7 +200,7 @@ mod tests {
     #[test]
     fn a_number_of_speakers_that_is_known_is_kept_to() {
         let bound = |min, max| SpeakerCount { min, max };
-        let count = |bounds| super::speakers(&conversation(4, 40), bounds).1;
+        let count = |bounds| super::speakers(&conversation(4, 40), bounds).count;
         assert_eq!(count(bound(None, Some(2))), 2);
         assert_eq!(count(bound(Some(6), None)), 6);
         assert_eq!(count(bound(Some(1), Some(1))), 1);
@@ -178,7 +212,7 @@ mod tests {
         let mut glimpses = conversation(2, 40);
         let mut random = fastrand::Rng::with_seed(8);
         glimpses[3].voices[2] = Some(sample(&mut random, 100, 0.9));
-        assert_eq!(super::speakers(&glimpses, SpeakerCount::default()).1, 2);
-        assert_eq!(super::speakers(&[], SpeakerCount::default()), (Vec::new(), 0));
+        assert_eq!(super::speakers(&glimpses, SpeakerCount::default()).count, 2);
+        assert_eq!(super::speakers(&[], SpeakerCount::default()).count, 0);
     }
 }

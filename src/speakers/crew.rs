@@ -2,6 +2,7 @@
 //! for speakers. They run like all others: of a busy machine a thread of less priority has next to nothing, and whoever asked
 //! for speakers waits for them. A panic in them costs that job's labels and nothing else: it is caught where it happens.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,6 +25,8 @@ struct Task {
     start: u64,
     /// 16 kHz.
     pcm: Vec<f32>,
+    /// See [`Nets::look`].
+    own: Range<usize>,
     reply: SyncSender<Reply>,
 }
 
@@ -97,13 +100,14 @@ impl Crew {
         Ok(Self { tasks, size })
     }
 
-    /// Gives a window of 16 kHz that begins at sample `start` away; waits while all are at work.
+    /// Gives a window of 16 kHz that begins at sample `start` away, of which these frames are its own; waits while all are at
+    /// work.
     ///
     /// # Errors
     /// Nobody works any more.
-    pub fn give(&self, start: u64, pcm: Vec<f32>) -> Result<Answer, String> {
+    pub fn give(&self, start: u64, pcm: Vec<f32>, own: Range<usize>) -> Result<Answer, String> {
         let (reply, answer) = sync_channel(1);
-        self.tasks.send(Task { start, pcm, reply }).map_err(|_| ENDED)?;
+        self.tasks.send(Task { start, pcm, own, reply }).map_err(|_| ENDED)?;
         Ok(Answer(answer))
     }
 }
@@ -125,8 +129,8 @@ fn work(nets: &Nets, queue: &Mutex<Receiver<Task>>) {
             Ok(queue) => queue.recv(),
             Err(_) => return,
         };
-        let Ok(Task { start, pcm, reply }) = task else { return };
-        let seen = catch_unwind(AssertUnwindSafe(|| nets.look(start, &pcm)));
+        let Ok(Task { start, pcm, own, reply }) = task else { return };
+        let seen = catch_unwind(AssertUnwindSafe(|| nets.look(start, &pcm, &own)));
         // nobody listens where the job was given up
         let _ = reply.send(seen.unwrap_or_else(|_| Err("the speakers' nets panicked".to_owned())));
     }

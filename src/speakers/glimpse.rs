@@ -1,4 +1,5 @@
-//! What one window of ten seconds tells: which of its voices speaks when, and what each sounds like.
+//! What one window of ten seconds tells: which of its voices speaks when, what each sounds like, and what is said between
+//! two pauses: the net may take voices that are alike for one, but of what is said in one breath nearly all is one voice's.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,8 +14,15 @@ use crate::model::{safetensors, speakers};
 const LEAST_FRAMES: usize = 6;
 /// Frames; where a voice is alone for less, what it says together with others counts too. 0.4 s.
 const LEAST_SOLO_FRAMES: usize = 24;
-/// Frames of features that a direction is made of, at most, 4 s: what bounds the work.
+/// Frames; less is no pause. 0.1 s.
+const PAUSE_FRAMES: usize = 6;
+/// Frames; a shorter run does not show by itself whose it is. 0.8 s.
+const LEAST_RUN_FRAMES: usize = 48;
+/// Frames; a voice whose longest run is shorter is all that it says alone. 2 s.
+const LONG_RUN_FRAMES: usize = 119;
+/// Frames of features that a voice's direction is made of, at most, 4 s, and a run's, 1.5 s: what bounds the work.
 const MOST_FEATURES: usize = 400;
+const MOST_RUN_FEATURES: usize = 150;
 /// Bands of the features from 500 to 3,000 Hz, and from 4,900 Hz on.
 const TELEPHONE: Range<usize> = 16..53;
 const ABOVE: Range<usize> = 66..BANDS;
@@ -34,6 +42,17 @@ pub struct Glimpse {
     pub voices: [Option<Sample>; VOICES],
     /// Nothing sounds above the telephone's band.
     pub is_narrow: bool,
+    /// What is said in the part of the window that is its own, in no order.
+    pub runs: Vec<Run>,
+}
+
+/// What one voice says alone, from one pause to the next.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Frames of the window.
+    pub frames: Range<usize>,
+    /// What it sounds like.
+    pub voice: Voice,
 }
 
 /// What a voice sounds like.
@@ -43,6 +62,19 @@ pub struct Sample {
     pub voice: Voice,
     /// Seconds in which it was heard alone.
     pub solo_secs: f32,
+}
+
+impl Glimpse {
+    /// One of a window that begins at sample `start` and in which nothing is heard.
+    pub fn silent(start: u64) -> Self {
+        let voices = [const { None }; VOICES];
+        Self { start, activity: Vec::new(), voices, is_narrow: false, runs: Vec::new() }
+    }
+
+    /// Which frame of the source its first one is.
+    pub fn first_frame(&self) -> usize {
+        (self.start as usize + FRAME_STEP / 2) / FRAME_STEP
+    }
 }
 
 /// Both nets.
@@ -64,32 +96,62 @@ impl Nets {
         Ok(Self { segmentation, embedding, fbank: Fbank::default() })
     }
 
-    /// Looks at a window that begins at sample `start`.
+    /// Looks at a window that begins at sample `start`; the runs around these of its frames are looked at by themselves.
     ///
     /// # Errors
     /// A sentence; only a bug can cause one.
-    pub fn look(&self, start: u64, pcm: &[f32]) -> Result<Glimpse, String> {
+    pub fn look(&self, start: u64, pcm: &[f32], own: &Range<usize>) -> Result<Glimpse, String> {
         if pcm.iter().all(|sample| sample.abs() < SILENCE) {
-            return Ok(Glimpse { start, activity: Vec::new(), voices: [const { None }; VOICES], is_narrow: false });
+            return Ok(Glimpse::silent(start));
         }
         let classes = self.segmentation.run(pcm)?;
         let speaking: Vec<[bool; VOICES]> = classes.iter().map(likeliest).collect();
         let features = self.fbank.analyse(pcm)?;
-        let mut voices = [const { None }; VOICES];
+        let direction = |most: usize, counts: &dyn Fn(usize) -> bool| {
+            let heard = features.iter().enumerate().filter(|(at, _)| counts(frame_of(*at)));
+            self.embedding.run(&heard.map(|(_, row)| *row).take(most).collect::<Vec<_>>())
+        };
+        let (mut voices, mut runs) = ([const { None }; VOICES], Vec::new());
         for (index, sample) in voices.iter_mut().enumerate() {
-            let is_on = |frame: &[bool; VOICES]| frame.get(index) == Some(&true);
-            let is_solo = |frame: &[bool; VOICES]| is_on(frame) && frame.iter().filter(|on| **on).count() == 1;
-            let solo = speaking.iter().filter(|frame| is_solo(frame)).count();
-            if speaking.iter().filter(|frame| is_on(frame)).count() < LEAST_FRAMES {
+            let is_on = |frame: usize| speaking.get(frame).is_some_and(|on| on.get(index) == Some(&true));
+            let is_solo = |frame: usize| {
+                is_on(frame) && speaking.get(frame).is_some_and(|on| on.iter().filter(|on| **on).count() == 1)
+            };
+            if (0..FRAMES).filter(|frame| is_on(*frame)).count() < LEAST_FRAMES {
                 continue;
             }
-            let counts = |frame: &[bool; VOICES]| if solo < LEAST_SOLO_FRAMES { is_on(frame) } else { is_solo(frame) };
-            let heard = features.iter().enumerate().filter(|(at, _)| speaking.get(frame_of(*at)).is_some_and(counts));
-            let heard: Vec<_> = heard.map(|(_, row)| *row).take(MOST_FEATURES).collect();
-            *sample = self.embedding.run(&heard).map(|voice| Sample { voice, solo_secs: secs(solo) });
+            let (alone, solo) = (alone(is_solo), (0..FRAMES).filter(|frame| is_solo(*frame)).count());
+            let longest =
+                alone.iter().max_by_key(|frames| frames.len()).filter(|frames| frames.len() >= LONG_RUN_FRAMES);
+            let voice = match longest {
+                Some(longest) => direction(MOST_FEATURES, &|frame| longest.contains(&frame)),
+                None if solo < LEAST_SOLO_FRAMES => direction(MOST_FEATURES, &is_on),
+                None => direction(MOST_FEATURES, &is_solo),
+            };
+            let is_own = |frames: &&Range<usize>| own.contains(&usize::midpoint(frames.start, frames.end));
+            for frames in alone.iter().filter(|frames| frames.len() >= LEAST_RUN_FRAMES).filter(is_own) {
+                let is_longest = Some(frames) == longest;
+                let alike =
+                    if is_longest { voice } else { direction(MOST_RUN_FEATURES, &|frame| frames.contains(&frame)) };
+                runs.extend(alike.map(|voice| Run { frames: frames.clone(), voice }));
+            }
+            *sample = voice.map(|voice| Sample { voice, solo_secs: secs(solo) });
         }
-        Ok(Glimpse { start, activity: classes.iter().map(activity).collect(), voices, is_narrow: is_narrow(&features) })
+        let (activity, is_narrow) = (classes.iter().map(activity).collect(), is_narrow(&features));
+        Ok(Glimpse { start, activity, voices, is_narrow, runs })
     }
+}
+
+/// The runs of a voice that is alone in these frames.
+fn alone(is_solo: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for frame in (0..FRAMES).filter(|frame| is_solo(*frame)) {
+        match runs.last_mut() {
+            Some(run) if frame - run.end < PAUSE_FRAMES => run.end = frame + 1,
+            _ => runs.push(frame..frame + 1),
+        }
+    }
+    runs
 }
 
 /// Whether what sounds lies in the bands of a telephone and nearly nothing above them.

@@ -4,17 +4,21 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crew::{Answer, Crew, Voices};
 use super::glimpse::Glimpse;
-use super::segmentation::{RATE_HZ, WINDOW_SAMPLES};
+use super::segmentation::{FRAMES, RATE_HZ, WINDOW_SAMPLES};
 use super::turns::{Followed, turns};
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;
 
 /// Samples from a window's beginning to the next one's, 5 s.
 const HOP_SAMPLES: usize = WINDOW_SAMPLES / 2;
+
+/// Of a window those frames are its own that are nearer to its middle than to that of the one before or after.
+const OWN: Range<usize> = FRAMES / 4..FRAMES - FRAMES / 4;
 
 /// Follows one recording.
 pub struct Tracker {
@@ -106,7 +110,7 @@ impl Stream {
             samples = later;
             // the window goes out when something follows it: the last one is given by `finish`
             if self.ring.len() == WINDOW_SAMPLES && !samples.is_empty() {
-                self.give(crew)?;
+                self.give(crew, OWN.end)?;
                 self.before = self.ring.drain(..HOP_SAMPLES).collect();
                 self.start += HOP_SAMPLES as u64;
             }
@@ -114,10 +118,12 @@ impl Stream {
         Ok(())
     }
 
-    /// Gives the ring away as it is.
-    fn give(&mut self, crew: &Crew) -> Result<(), String> {
+    /// Gives the ring away as it is; its own frames end at `end`.
+    fn give(&mut self, crew: &Crew, end: usize) -> Result<(), String> {
         self.await_all_but(2 * crew.size)?;
-        self.given.push_back(crew.give(self.start, self.ring.clone())?);
+        let is_first = self.given.is_empty() && self.seen.is_empty();
+        let own = if is_first { 0 } else { OWN.start }..end;
+        self.given.push_back(crew.give(self.start, self.ring.clone(), own)?);
         Ok(())
     }
 
@@ -139,7 +145,7 @@ impl Stream {
         self.ring.splice(..0, self.before.split_off(self.before.len() - before));
         self.start -= before as u64;
         if !self.ring.is_empty() {
-            self.give(crew)?;
+            self.give(crew, FRAMES)?;
         }
         self.await_all_but(0)?;
         Ok((self.seen, secs))
@@ -153,11 +159,10 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
-    use crate::speakers::segmentation::{FRAMES, VOICES};
 
     /// Somebody is heard in all of a window, who sounds like nobody.
     fn glimpse(start: u64) -> Glimpse {
-        Glimpse { start, activity: vec![[255, 0, 0]; FRAMES], voices: [const { None }; VOICES], is_narrow: false }
+        Glimpse { activity: vec![[255, 0, 0]; FRAMES], ..Glimpse::silent(start) }
     }
 
     fn follow(voices: &Voices, secs: usize) -> Result<Vec<Followed>, String> {

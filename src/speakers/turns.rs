@@ -1,11 +1,18 @@
-//! Who speaks when in the source: the windows' probabilities laid over each other.
+//! Who speaks when in the source: the windows' probabilities laid over each other. Whose a voice is the window says, but where
+//! one voice speaks alone the run it is part of, if that is sure.
 
+use std::ops::Range;
+
+use super::cluster::{self, Speakers};
 use super::glimpse::Glimpse;
 use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, RATE_HZ, VOICES};
 use crate::job::speakers::SpeakerCount;
 
 /// Seconds; a shorter pause is a part of its speaker's turn.
 const PAUSE_SECS: f64 = 0.5;
+
+/// Parts of 255: who is more probable to speak than not.
+const HALF: u8 = 127;
 
 /// A stretch of one speaker.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,10 +38,12 @@ pub struct Followed {
 
 /// The turns of a stream of `secs` seconds, from what was seen in its windows in their order.
 pub fn turns(channel: Option<u16>, glimpses: &[Glimpse], secs: f64, count: SpeakerCount) -> Followed {
-    let (labels, speakers) = super::cluster::speakers(glimpses, count);
-    let mut score = Score::new(speakers, secs);
-    for (glimpse, labels) in glimpses.iter().zip(&labels) {
-        score.add(glimpse, labels);
+    let Speakers { count, voices, runs } = cluster::speakers(glimpses, count);
+    let mut score = Score::new(count, secs);
+    for (index, (glimpse, voices)) in glimpses.iter().zip(&voices).enumerate() {
+        // a window's edges are the next ones' own
+        let around = runs.iter().take(index + 2).skip(index.saturating_sub(1)).flatten();
+        score.add(glimpse, voices, &around.cloned().collect::<Vec<_>>());
     }
     let (turns, foremost) = score.finish();
     Followed { channel, turns, foremost }
@@ -61,9 +70,8 @@ impl Score {
         Self { speakers, secs, first: 0, rows: Vec::new(), open, ahead: None, turns: Vec::new(), foremost: Vec::new() }
     }
 
-    fn add(&mut self, glimpse: &Glimpse, labels: &[Option<usize>; VOICES]) {
-        let width = self.speakers + 1;
-        let start = (glimpse.start as usize + FRAME_STEP / 2) / FRAME_STEP;
+    fn add(&mut self, glimpse: &Glimpse, labels: &[Option<usize>; VOICES], runs: &[(Range<usize>, usize)]) {
+        let (width, start) = (self.speakers + 1, glimpse.first_frame());
         self.settle(start.saturating_sub(self.first));
         self.rows.resize(self.rows.len().max(FRAMES * width), 0.0);
         for (frame, row) in self.rows.chunks_exact_mut(width).take(FRAMES).enumerate() {
@@ -71,8 +79,11 @@ impl Score {
             let Some((all, speakers)) = row.split_first_mut() else { break };
             *all += weight;
             let Some(activity) = glimpse.activity.get(frame) else { continue };
+            let is_alone = activity.iter().filter(|probability| **probability > HALF).count() == 1;
+            let run = runs.iter().find(|(frames, _)| is_alone && frames.contains(&(start + frame)));
             for (probability, label) in activity.iter().zip(labels) {
-                if let Some(sum) = label.and_then(|label| speakers.get_mut(label)) {
+                let surely = run.filter(|_| *probability > HALF).map(|(_, speaker)| *speaker);
+                if let Some(sum) = surely.or(*label).and_then(|speaker| speakers.get_mut(speaker)) {
                     *sum += weight * f32::from(*probability) / 255.0;
                 }
             }
@@ -147,8 +158,10 @@ fn hamming(frame: usize) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::super::embedding::SIZE;
-    use super::super::glimpse::Sample;
+    use super::super::glimpse::{Run, Sample};
     use super::*;
 
     /// A window in which the first voice speaks in the frames of `first`, the second in all others.
@@ -163,7 +176,7 @@ mod tests {
             [255 * u8::from(is_first), 255 * u8::from(!is_first), 0]
         };
         let (a, b) = if swapped { (voice(1), voice(0)) } else { (voice(0), voice(1)) };
-        Glimpse { start, activity: (0..FRAMES).map(row).collect(), voices: [a, b, None], is_narrow: false }
+        Glimpse { activity: (0..FRAMES).map(row).collect(), voices: [a, b, None], ..Glimpse::silent(start) }
     }
 
     #[test]
@@ -176,6 +189,24 @@ mod tests {
         assert_ne!(first.speaker, second.speaker);
         assert!((first.end - 400.0 * 270.0 / RATE_HZ).abs() < 0.05 && first.end == second.start, "{found:?}");
         assert!(first.start < 0.05 && (second.end - 15.0).abs() < 0.05, "{found:?}");
+    }
+
+    #[test]
+    fn a_voice_that_the_window_takes_for_another_is_known_by_its_run() {
+        // of the second window the net takes both voices for the first's, though what follows frame 300 is the second's
+        let mut glimpses = [glimpse(0, 0..400, false), glimpse(160_000, 0..FRAMES, false)];
+        let voice = glimpses[0].voices[1].as_ref().unwrap().voice;
+        glimpses[1].voices[1] = None;
+        let ends = |glimpses: &[Glimpse]| {
+            let found = turns(None, glimpses, 20.0, SpeakerCount::default()).foremost;
+            found.iter().map(|turn| turn.end.round()).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(&glimpses), [7.0, 10.0, 20.0]);
+        glimpses[1].runs = vec![Run { frames: 300..FRAMES, voice }];
+        assert_eq!(ends(&glimpses), [7.0, 10.0, 15.0, 20.0]);
+        // between two speakers it is nobody's
+        glimpses[1].runs[0].voice[0] = voice[1];
+        assert_eq!(ends(&glimpses), [7.0, 10.0, 20.0]);
     }
 
     #[test]
@@ -194,8 +225,7 @@ mod tests {
 
     #[test]
     fn nothing_heard_is_no_turn() {
-        let silent = Glimpse { start: 0, activity: Vec::new(), voices: [const { None }; VOICES], is_narrow: false };
-        assert_eq!(turns(Some(1), &[silent], 10.0, SpeakerCount::default()).turns, []);
+        assert_eq!(turns(Some(1), &[Glimpse::silent(0)], 10.0, SpeakerCount::default()).turns, []);
         assert_eq!(turns(None, &[], 0.0, SpeakerCount::default()), Followed::default());
     }
 }
