@@ -64,13 +64,13 @@ impl Voices {
         Tracker::new(self.clone(), count, channels)
     }
 
-    /// With a crew of one, who does this with each window. It ends where that is `None`.
+    /// With a crew of one, who does this with each window, of its first sample and its own frames. It ends where that is `None`.
     #[cfg(test)]
-    pub fn played(mut look: impl FnMut(u64) -> Option<Result<Glimpse, String>> + Send + 'static) -> Self {
+    pub fn played(mut look: impl FnMut(u64, Range<usize>) -> Option<Reply> + Send + 'static) -> Self {
         let (tasks, queue) = sync_channel::<Task>(1);
         thread::spawn(move || {
             while let Ok(task) = queue.recv()
-                && let Some(seen) = look(task.start)
+                && let Some(seen) = look(task.start, task.own)
             {
                 let _ = task.reply.send(seen);
             }

@@ -107,51 +107,78 @@ impl Nets {
         let classes = self.segmentation.run(pcm)?;
         let speaking: Vec<[bool; VOICES]> = classes.iter().map(likeliest).collect();
         let features = self.fbank.analyse(pcm)?;
-        let direction = |most: usize, counts: &dyn Fn(usize) -> bool| {
-            let heard = features.iter().enumerate().filter(|(at, _)| counts(frame_of(*at)));
-            self.embedding.run(&heard.map(|(_, row)| *row).take(most).collect::<Vec<_>>())
-        };
         let (mut voices, mut runs) = ([const { None }; VOICES], Vec::new());
         for (index, sample) in voices.iter_mut().enumerate() {
-            let is_on = |frame: usize| speaking.get(frame).is_some_and(|on| on.get(index) == Some(&true));
-            let is_solo = |frame: usize| {
-                is_on(frame) && speaking.get(frame).is_some_and(|on| on.iter().filter(|on| **on).count() == 1)
-            };
-            if (0..FRAMES).filter(|frame| is_on(*frame)).count() < LEAST_FRAMES {
+            let said = Said::by(index, &speaking);
+            if said.all.len() < LEAST_FRAMES {
                 continue;
             }
-            let (alone, solo) = (alone(is_solo), (0..FRAMES).filter(|frame| is_solo(*frame)).count());
-            let longest =
-                alone.iter().max_by_key(|frames| frames.len()).filter(|frames| frames.len() >= LONG_RUN_FRAMES);
-            let voice = match longest {
-                Some(longest) => direction(MOST_FEATURES, &|frame| longest.contains(&frame)),
-                None if solo < LEAST_SOLO_FRAMES => direction(MOST_FEATURES, &is_on),
-                None => direction(MOST_FEATURES, &is_solo),
-            };
-            let is_own = |frames: &&Range<usize>| own.contains(&usize::midpoint(frames.start, frames.end));
-            for frames in alone.iter().filter(|frames| frames.len() >= LEAST_RUN_FRAMES).filter(is_own) {
-                let is_longest = Some(frames) == longest;
-                let alike =
-                    if is_longest { voice } else { direction(MOST_RUN_FEATURES, &|frame| frames.contains(&frame)) };
-                runs.extend(alike.map(|voice| Run { frames: frames.clone(), voice }));
+            let voice = self.direction(&features, &said.telling(), MOST_FEATURES);
+            for frames in said.runs.iter().filter(|frames| is_seen(frames, own)) {
+                let is_longest = said.longest() == Some(frames);
+                let of_run = || self.direction(&features, &frames.clone().collect::<Vec<_>>(), MOST_RUN_FEATURES);
+                let voice = if is_longest { voice } else { of_run() };
+                runs.extend(voice.map(|voice| Run { frames: frames.clone(), voice }));
             }
-            *sample = voice.map(|voice| Sample { voice, solo_secs: secs(solo) });
+            *sample = voice.map(|voice| Sample { voice, solo_secs: secs(said.solo.len()) });
         }
         let (activity, is_narrow) = (classes.iter().map(activity).collect(), is_narrow(&features));
         Ok(Glimpse { start, activity, voices, is_narrow, runs })
     }
+
+    /// The direction of what is said in these frames, which are in order, made of at most so many frames of features.
+    fn direction(&self, features: &[[f32; BANDS]], frames: &[usize], most: usize) -> Option<Voice> {
+        let is_of = |feature: usize| frames.binary_search(&frame_of(feature)).is_ok();
+        let heard = features.iter().enumerate().filter(|(feature, _)| is_of(*feature)).map(|(_, row)| *row);
+        self.embedding.run(&heard.take(most).collect::<Vec<_>>())
+    }
 }
 
-/// The runs of a voice that is alone in these frames.
-fn alone(is_solo: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for frame in (0..FRAMES).filter(|frame| is_solo(*frame)) {
-        match runs.last_mut() {
-            Some(run) if frame - run.end < PAUSE_FRAMES => run.end = frame + 1,
-            _ => runs.push(frame..frame + 1),
+/// What one of a window's voices says, in frames in their order.
+struct Said {
+    /// In which it speaks.
+    all: Vec<usize>,
+    /// In which nobody else does.
+    solo: Vec<usize>,
+    /// The latter from one pause to the next.
+    runs: Vec<Range<usize>>,
+}
+
+impl Said {
+    fn by(voice: usize, speaking: &[[bool; VOICES]]) -> Self {
+        let (mut all, mut solo, mut runs) = (Vec::new(), Vec::new(), Vec::<Range<usize>>::new());
+        for (frame, on) in speaking.iter().enumerate().filter(|(_, on)| on.get(voice) == Some(&true)) {
+            all.push(frame);
+            if on.iter().filter(|on| **on).count() > 1 {
+                continue;
+            }
+            solo.push(frame);
+            match runs.last_mut() {
+                Some(run) if frame - run.end < PAUSE_FRAMES => run.end = frame + 1,
+                _ => runs.push(frame..frame + 1),
+            }
+        }
+        Self { all, solo, runs }
+    }
+
+    /// The longest run, if that is long enough to show what the voice sounds like.
+    fn longest(&self) -> Option<&Range<usize>> {
+        self.runs.iter().max_by_key(|frames| frames.len()).filter(|frames| frames.len() >= LONG_RUN_FRAMES)
+    }
+
+    /// The frames that show what the voice sounds like: a window's voice may be two that are alike, its longest run hardly.
+    fn telling(&self) -> Vec<usize> {
+        match self.longest() {
+            Some(longest) => longest.clone().collect(),
+            None if self.solo.len() < LEAST_SOLO_FRAMES => self.all.clone(),
+            None => self.solo.clone(),
         }
     }
-    runs
+}
+
+/// Whether a run is long enough to be looked at by itself, and around one of the window's own frames.
+fn is_seen(frames: &Range<usize>, own: &Range<usize>) -> bool {
+    frames.len() >= LEAST_RUN_FRAMES && own.contains(&usize::midpoint(frames.start, frames.end))
 }
 
 /// Whether what sounds lies in the bands of a telephone and nearly nothing above them.

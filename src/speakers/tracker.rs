@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::crew::{Answer, Crew, Voices};
 use super::glimpse::Glimpse;
-use super::segmentation::{FRAMES, RATE_HZ, WINDOW_SAMPLES};
+use super::segmentation::{FRAME_STEP, FRAMES, RATE_HZ, WINDOW_SAMPLES};
 use super::turns::{Followed, turns};
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;
@@ -17,8 +17,10 @@ use crate::job::speakers::SpeakerCount;
 /// Samples from a window's beginning to the next one's, 5 s.
 const HOP_SAMPLES: usize = WINDOW_SAMPLES / 2;
 
+/// Frames from a window's beginning to the next one's, the one that is begun too: none is between two windows' own.
+const HOP_FRAMES: usize = HOP_SAMPLES.div_ceil(FRAME_STEP);
 /// Of a window those frames are its own that are nearer to its middle than to that of the one before or after.
-const OWN: Range<usize> = FRAMES / 4..FRAMES - FRAMES / 4;
+const OWN: Range<usize> = (FRAMES - HOP_FRAMES) / 2..(FRAMES + HOP_FRAMES) / 2;
 
 /// Follows one recording.
 pub struct Tracker {
@@ -181,7 +183,7 @@ mod tests {
     fn windows_begin_a_hop_apart_and_the_last_one_ends_where_the_stream_does() {
         for (secs, expected) in [(3, vec![0]), (10, vec![0]), (15, vec![0, 5]), (23, vec![0, 5, 10, 13])] {
             let (told, given) = channel();
-            let voices = Voices::played(move |start| {
+            let voices = Voices::played(move |start, _| {
                 told.send(start / RATE_HZ as u64).unwrap();
                 Some(Ok(glimpse(start)))
             });
@@ -192,8 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn every_frame_is_some_windows_own() {
+        for secs in [3, 10, 11, 15, 23, 60] {
+            let (told, given) = channel();
+            let voices = Voices::played(move |start, own| {
+                let first = start as usize;
+                told.send(first + own.start * FRAME_STEP..first + own.end * FRAME_STEP).unwrap();
+                Some(Ok(glimpse(start)))
+            });
+            follow(&voices, secs).unwrap();
+            drop(voices);
+            let own: Vec<_> = given.iter().collect();
+            assert_eq!(own.first().unwrap().start, 0);
+            assert!(own.windows(2).all(|pair| pair[1].start <= pair[0].end), "{secs} s: {own:?}");
+            // no further frame fits behind a window's last one
+            let behind = WINDOW_SAMPLES - FRAMES * FRAME_STEP;
+            assert!(own.last().unwrap().end + behind >= secs * RATE_HZ as usize, "{secs} s: {own:?}");
+        }
+    }
+
+    #[test]
     fn a_window_that_fails_costs_the_labels() {
-        let voices = Voices::played(|start| Some(if start < 400_000 { Ok(glimpse(start)) } else { Err("ill".into()) }));
+        let voices =
+            Voices::played(|start, _| Some(if start < 400_000 { Ok(glimpse(start)) } else { Err("ill".into()) }));
         assert_eq!(follow(&voices, 60), Err("ill".to_owned()));
     }
 
@@ -201,7 +224,7 @@ mod tests {
     fn a_crew_that_ends_with_windows_in_hand_is_not_waited_for() {
         for windows in 0..4 {
             let mut left = windows;
-            let voices = Voices::played(move |start| {
+            let voices = Voices::played(move |start, _| {
                 left -= 1;
                 (left >= 0).then(|| Ok(glimpse(start)))
             });
