@@ -1,6 +1,7 @@
 //! The half of Whisper that hears: a spectrogram in, what the decoder attends to out.
 
 use super::native::graph::Graph;
+use super::native::hearing;
 use super::native::tensor::{Kind, Tensor};
 use super::spectrogram::Spectrogram;
 use super::weights::{Layout, Linear, Matrix, Mlp, Norm, SelfAttention, Weights};
@@ -157,6 +158,7 @@ fn self_attention<'g>(
             let attended = graph.attend(queries, padded(keys), padded(values), Some(mask), scale);
             graph.reshape(attended, [width, positions, 1, 1])
         }
+        None if kind == Kind::BF16 && hearing::are_there() && hearing::fit(depth) => graph.attend_tiled(x, heads),
         None => {
             open_attention(graph, [queries, keys, values], scale, kind);
             graph.view(x, [width, positions, 1, 1], [3 * width * 4, 0, 0], 0)

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod cublas;
 pub mod devices;
 pub mod graph;
+pub mod hearing;
 pub mod logs;
 pub mod octets;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use whisper_rs::whisper_rs_sys as sys;
 
 use super::tensor::{Kind, Tensor};
-use super::{octets, singles, tiles};
+use super::{hearing, octets, singles, tiles};
 
 /// What ggml calls for a step of ours: target, this thread's number, of how many, nothing.
 type Function = unsafe extern "C" fn(*mut sys::ggml_tensor, c_int, c_int, *mut c_void);
@@ -124,14 +124,44 @@ impl Graph {
         self.custom(singles::multiply, [matrices, rows], [matrices.dim(1), 1, matrices.dim(2), matrices.dim(3)])
     }
 
+    /// What each position of a window attends to: from queries, keys and values `[3 x d x heads, t]` to `[d x heads, t]`; where
+    /// [`hearing::are_there`].
+    pub fn attend_tiled<'g>(&'g self, parts: Tensor<'g>, heads: usize) -> Tensor<'g> {
+        let (depth, positions) = (parts.dim(0) / 3 / heads, parts.dim(1));
+        let are_rows = parts.kind() == Kind::F32 && parts.bytes() == size_of::<f32>() * parts.dim(0) * positions;
+        if !are_rows || parts.dim(0) != 3 * depth * heads || !hearing::fit(depth) {
+            tracing::error!("bug: attention of {heads} heads to {parts:?} on tiles");
+            std::process::abort();
+        }
+        let attended = self.custom(hearing::attend, [parts], [depth, heads, positions, 1]);
+        self.reshape(attended, [depth * heads, positions, 1, 1])
+    }
+
     /// What a function of ours computes from these, in single precision.
-    fn custom<'g>(&'g self, function: Function, sources: [Tensor<'g>; 2], dims: [usize; 4]) -> Tensor<'g> {
+    fn custom<'g, const N: usize>(
+        &'g self,
+        function: Function,
+        sources: [Tensor<'g>; N],
+        dims: [usize; 4],
+    ) -> Tensor<'g> {
         let mut sources = sources.map(|source| source.raw.as_ptr());
         let ([d0, d1, d2, d3], kind) = (dims.map(extent), Kind::F32.0);
-        // SAFETY: both tensors are alive; ggml copies the list, and calls the function with what it describes, in all threads
+        // SAFETY: the tensors are alive; ggml copies the list, and calls the function with what it describes, in all threads
         self.own(unsafe {
-            let (list, all_threads) = (sources.as_mut_ptr(), -1);
-            sys::ggml_custom_4d(self.ctx(), kind, d0, d1, d2, d3, list, 2, Some(function), all_threads, ptr::null_mut())
+            let (list, count, all_threads) = (sources.as_mut_ptr(), number(N), -1);
+            sys::ggml_custom_4d(
+                self.ctx(),
+                kind,
+                d0,
+                d1,
+                d2,
+                d3,
+                list,
+                count,
+                Some(function),
+                all_threads,
+                ptr::null_mut(),
+            )
         })
     }
 

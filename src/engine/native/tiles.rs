@@ -16,13 +16,13 @@ use whisper_rs::whisper_rs_sys as sys;
 use super::tensor::{Kind, Tensor};
 
 /// Rows and columns of a tile of sums.
-const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 /// Products that are summed up in one step: a row of a tile has so many numbers of bf16.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 /// Numbers of a tile of weights: sixteen pairs of rows, each with both numbers of sixteen columns.
-const TILE: usize = SIDE * DEPTH;
+pub(super) const TILE: usize = SIDE * DEPTH;
 /// Rows and columns that are computed at a time, in four tiles of sums.
-const BLOCK: usize = 2 * SIDE;
+pub(super) const BLOCK: usize = 2 * SIDE;
 /// Rows whose numbers, as bf16, are kept at hand while all weights pass by.
 const ROWS_AT_HAND: usize = 256;
 
@@ -153,7 +153,8 @@ thread_local! {
 }
 
 /// To the nearest number of bf16, halves to even ones.
-fn rounded(number: f32) -> u16 {
+#[inline(always)]
+pub(super) fn rounded(number: f32) -> u16 {
     let bits = number.to_bits();
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
@@ -168,7 +169,7 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-fn configure() {
+pub(super) fn configure() {
     static ALL: Configuration = Configuration {
         palette: 1,
         start_row: 0,
@@ -184,7 +185,7 @@ fn configure() {
 }
 
 /// Gives the registers up, so that threads are switched without them.
-fn release() {
+pub(super) fn release() {
     // SAFETY: as [`configure`]
     unsafe { asm!("tilerelease", options(nostack, nomem, preserves_flags)) }
 }
@@ -194,7 +195,7 @@ fn release() {
 /// # Safety
 /// The unit is configured; at `rows` are 32 rows of `inputs` numbers, at `tiles` two columns of `inputs / 32` tiles, and at
 /// `sums` there is room for 32 rows of 32 numbers, each `step` numbers after the one before.
-unsafe fn sum_up(rows: *const u16, tiles: *const u16, inputs: usize, sums: *mut f32, step: usize) {
+pub(super) unsafe fn sum_up(rows: *const u16, tiles: *const u16, inputs: usize, sums: *mut f32, step: usize) {
     // SAFETY: the caller's promise: each load and store is of sixteen lines of 64 bytes of these
     unsafe {
         asm!(
