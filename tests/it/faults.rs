@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::rig::{Rig, long_speech, speech};
+use crate::rig::{Rig, long_speech, scripted_engine, speech};
 use crate::running::Running;
 use crate::server::Proxy;
 
@@ -200,7 +200,11 @@ async fn a_lost_lease_writes_and_publishes_nothing_and_frees_its_slot() {
     );
     rig.upload("long.wav", audio).await;
     rig.send(rig.job("long", "long.wav")).await;
-    let mut worker = Running::start(worker_behind(&proxy, &rig).env("TRANSCRIPTION_JOBS", "1"));
+    let mut command = worker_behind(&proxy, &rig);
+    command.env("TRANSCRIPTION_JOBS", "1").env("TRANSCRIPTION_LANES", "1");
+    // however fast the machine: the job is at work when its lease is to be renewed
+    command.env("TRANSCRIPTION_ENGINE_COMMAND", scripted_engine()).env("SCRIPTED_ENGINE_DELAY_MS", "2000");
+    let mut worker = Running::start(&mut command);
     worker.logs("left alone: the lease was lost").await;
     // needs the only slot
     rig.send("{").await;

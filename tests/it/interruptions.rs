@@ -16,10 +16,10 @@ pub const INSTANCE_ACTION: &str = "/latest/meta-data/spot/instance-action";
 pub const LIFECYCLE_STATE: &str = "/latest/meta-data/autoscaling/target-lifecycle-state";
 const REBALANCE: &str = "/latest/meta-data/events/recommendations/rebalance";
 
-/// A rig in whose queue one job waits: ten minutes of audio, which no machine has done before the tests interrupt it.
+/// A rig in whose queue one job waits: twenty minutes of audio, which no machine has done before the tests interrupt it.
 async fn rig_with_a_long_job() -> Rig {
     let rig = Rig::new().await;
-    rig.upload("long.wav", long_speech(600)).await;
+    rig.upload("long.wav", long_speech(1_200)).await;
     rig.send(rig.job("long", "long.wav")).await;
     rig
 }
