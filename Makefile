@@ -160,11 +160,11 @@ many-jobs: model
 ## make bench-peers  us, faster-whisper and whisper.cpp side by side: make bench-peers MANIFEST=…/manifest.json KINDS=long
 ROUNDS ?= 5
 bench-peers: model
-	@test -n "$(MANIFEST)" || { echo "usage: make bench-peers MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5]"; exit 64; }
+	@test -n "$(MANIFEST)" || { echo "usage: make bench-peers MANIFEST=path/to/manifest.json [KINDS=…] [MODEL=tiny.en] [ROUNDS=5] [ONLY=names,…]"; exit 64; }
 	@scripts/install-packages test
 	@$(WORKER) model pull $(MODEL) --models-dir $(MODELS)
 	@[ -x benches/peers/.venv/bin/python ] || { python3 -m venv benches/peers/.venv && benches/peers/.venv/bin/pip install -q -r benches/peers/requirements.txt; }
-	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS)
+	@benches/peers/.venv/bin/python benches/peers/peers.py --manifest "$(MANIFEST)" --kinds "$(KINDS)" --model $(MODEL) --models-dir $(MODELS) --rounds $(ROUNDS) --only "$(ONLY)"
 
 ## make bench-before  this build and that of an older commit in turn: make bench-before REV=… MANIFEST=…/manifest.json KINDS=long
 bench-before: model

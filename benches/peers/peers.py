@@ -138,7 +138,8 @@ def main():
     args = parser.parse_args()
     if args.child:
         return run_peer(args.child, args)
-    peers = args.only.split(",") if args.only else [] if args.before else PEERS
+    only = [name for name in args.only.split(",") if name != "us"]
+    peers = only if args.only else [] if args.before else PEERS
     names = ["us"] + (["before"] if args.before else []) + peers
     results = {name: [] for name in names}
     for number in range(args.rounds):

@@ -1,4 +1,7 @@
 //! Long short-term memory (Hochreiter and Schmidhuber, 1997), as PyTorch lays its weights out.
+#![expect(unsafe_code, reason = "wider registers where the processor has them; the call says why it is sound")]
+
+use std::f32::consts::LOG2_E;
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
@@ -10,6 +13,8 @@ pub const HIDDEN: usize = 128;
 
 /// The input gate's, the forget gate's, the cell's and the output gate's rows.
 const GATES: usize = 4 * HIDDEN;
+/// Gates whose sums are in registers at a time.
+const PART: usize = 64;
 
 /// A layer that goes forwards, and one that goes backwards.
 #[derive(Debug)]
@@ -22,8 +27,8 @@ pub struct Bidirectional {
 struct Layer {
     /// Inputs × gates.
     input: Array2<f32>,
-    /// What stood before, × gates.
-    hidden: Vec<[f32; GATES]>,
+    /// Of each [`PART`] of the gates: what stood before, × gates.
+    hidden: Vec<[[f32; PART]; HIDDEN]>,
     bias: Vec<f32>,
 }
 
@@ -54,14 +59,13 @@ impl Layer {
         let hidden = weights.matrix(&format!("lstm.weight_hh_{name}"), GATES, HIDDEN)?;
         let bias = weights.vector(&format!("lstm.bias_ih_{name}"), GATES)?;
         let more = weights.vector(&format!("lstm.bias_hh_{name}"), GATES)?;
-        let row = |column: ndarray::ArrayView1<'_, f32>| {
-            let mut row = [0.0; GATES];
-            row.iter_mut().zip(column).for_each(|(to, weight)| *to = *weight);
-            row
+        let part = |part: usize| {
+            let of = |before: usize, gate: usize| hidden.get((part * PART + gate, before)).copied().unwrap_or_default();
+            std::array::from_fn(|before| std::array::from_fn(|gate| of(before, gate)))
         };
         Ok(Self {
             input: input.t().as_standard_layout().into_owned(),
-            hidden: hidden.columns().into_iter().map(row).collect(),
+            hidden: (0..GATES / PART).map(part).collect(),
             bias: bias.iter().zip(&more).map(|(a, b)| a + b).collect(),
         })
     }
@@ -73,42 +77,138 @@ impl Layer {
         general_mat_mul(1.0, steps, &self.input, 1.0, &mut gates);
         let half = if is_backward { s![.., HIDDEN..] } else { s![.., ..HIDDEN] };
         let mut out = out.slice_mut(half);
-        let (mut hidden, mut cell) = ([0.0_f32; HIDDEN], [0.0_f32; HIDDEN]);
+        let mut state = State { hidden: [0.0; HIDDEN], cell: [0.0; HIDDEN] };
         let count = steps.nrows();
         for step in 0..count {
             let step = if is_backward { count - 1 - step } else { step };
             let mut row = [0.0; GATES];
             row.iter_mut().zip(gates.row(step)).for_each(|(to, gate)| *to = *gate);
-            self.add_hidden(&hidden, &mut row);
-            let (now, rest) = row.split_at(HIDDEN);
-            let (forget, rest) = rest.split_at(HIDDEN);
-            let (new, open) = rest.split_at(HIDDEN);
-            for ((((hidden, cell), now), forget), (new, open)) in
-                hidden.iter_mut().zip(&mut cell).zip(now).zip(forget).zip(new.iter().zip(open))
-            {
-                *cell = sigmoid(*forget) * *cell + sigmoid(*now) * tanh(*new);
-                *hidden = sigmoid(*open) * tanh(*cell);
-            }
-            out.row_mut(step).iter_mut().zip(&hidden).for_each(|(to, hidden)| *to = *hidden);
+            state.step(&self.hidden, &mut row);
+            out.row_mut(step).iter_mut().zip(&state.hidden).for_each(|(to, hidden)| *to = *hidden);
+        }
+    }
+}
+
+/// What stands between two steps.
+struct State {
+    hidden: [f32; HIDDEN],
+    cell: [f32; HIDDEN],
+}
+
+impl State {
+    /// The next one, from what the step's inputs make of the gates; in the widest registers there are.
+    fn step(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has them
+            unsafe { self.step_by_512(weights, gates) }
+        } else if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has them
+            unsafe { self.step_by_256(weights, gates) }
+        } else {
+            self.step_by_128(weights, gates);
         }
     }
 
-    /// Four rows at once: the gates are read and written a quarter as often.
-    fn add_hidden(&self, hidden: &[f32; HIDDEN], gates: &mut [f32; GATES]) {
-        let rows = self.hidden.as_chunks::<4>().0;
-        for ([a, b, c, d], [wa, wb, wc, wd]) in hidden.as_chunks::<4>().0.iter().zip(rows) {
-            for i in 0..GATES {
-                gates[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
+    #[target_feature(enable = "avx512f")]
+    fn step_by_512(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
+        self.step_by_128(weights, gates);
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn step_by_256(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
+        self.step_by_128(weights, gates);
+    }
+
+    /// The same sums in the same order wherever it is compiled into.
+    #[inline(always)]
+    fn step_by_128(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
+        for (gates, rows) in gates.as_chunks_mut::<PART>().0.iter_mut().zip(weights) {
+            let mut sums = *gates;
+            for ([a, b, c, d], [wa, wb, wc, wd]) in self.hidden.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
+                for i in 0..PART {
+                    sums[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
+                }
             }
+            *gates = sums;
+        }
+        let (now, rest) = gates.split_at(HIDDEN);
+        let (forget, rest) = rest.split_at(HIDDEN);
+        let (new, open) = rest.split_at(HIDDEN);
+        let gates = now.iter().zip(forget).zip(new).zip(open);
+        for ((hidden, cell), (((now, forget), new), open)) in self.hidden.iter_mut().zip(&mut self.cell).zip(gates) {
+            *cell = sigmoid(*forget) * *cell + sigmoid(*now) * tanh(*new);
+            *hidden = sigmoid(*open) * tanh(*cell);
         }
     }
 }
 
 /// The logistic function.
+#[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+    1.0 / (1.0 + exp(-x))
 }
 
+#[inline(always)]
 fn tanh(x: f32) -> f32 {
     2.0 * sigmoid(2.0 * x) - 1.0
+}
+
+/// e to the power of `x`, to single precision, without a call or a branch, so that several are computed at once: two to a
+/// whole number by its bits, times a power series of what is left, at most half of ln 2.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    /// A sum with it ends in a whole number: its last bit is worth one.
+    const WHOLE: f32 = (3 << 22) as f32;
+    /// ln 2 in two parts, of which the first has few bits, so that its multiples are exact.
+    const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
+    let x = x.clamp(-87.0, 87.0);
+    let sum = x * LOG2_E + WHOLE;
+    let whole = sum - WHOLE;
+    let rest = (x - whole * LN_2.0) - whole * LN_2.1;
+    let mut series = 1.0;
+    for term in [1.0 / 6.0, 1.0 / 5.0, 1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0, 1.0] {
+        series = 1.0 + rest * term * series;
+    }
+    series * f32::from_bits((sum.to_bits() << 23).wrapping_add(1.0_f32.to_bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_the_same_in_registers_of_any_width() {
+        let of = |index: usize| (index * 7_919 % 1_009) as f32 / 1_009.0 - 0.5;
+        let weights: Vec<[[f32; PART]; HIDDEN]> = (0..GATES / PART)
+            .map(|part| std::array::from_fn(|row| std::array::from_fn(|gate| of(part * 8_192 + row * PART + gate))))
+            .collect();
+        let begin = || State { hidden: std::array::from_fn(of), cell: std::array::from_fn(|at| of(at + 500)) };
+        let gates: [f32; GATES] = std::array::from_fn(|at| of(at + 3));
+        let (mut widest, mut narrow) = (begin(), begin());
+        widest.step(&weights, &mut gates.clone());
+        narrow.step_by_128(&weights, &mut gates.clone());
+        assert_eq!((widest.hidden, widest.cell), (narrow.hidden, narrow.cell));
+        let sum = |gate: usize| {
+            let (part, at) = (gate / PART, gate % PART);
+            let rows = begin().hidden.into_iter().zip(&weights[part]);
+            f64::from(gates[gate]) + rows.map(|(hidden, row)| f64::from(hidden) * f64::from(row[at])).sum::<f64>()
+        };
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        for unit in 0..HIDDEN {
+            let [now, forget, new, open] = [0, 1, 2, 3].map(|gate| sum(gate * HIDDEN + unit));
+            let cell = logistic(forget) * f64::from(begin().cell[unit]) + logistic(now) * new.tanh();
+            assert!((cell - f64::from(narrow.cell[unit])).abs() < 1e-5, "{unit}");
+            assert!((logistic(open) * cell.tanh() - f64::from(narrow.hidden[unit])).abs() < 1e-5, "{unit}");
+        }
+    }
+
+    #[test]
+    fn powers_of_e_are_right_to_single_precision() {
+        for x in (-8_600..=8_600).map(|x| x as f32 / 100.0) {
+            let (ours, right) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours / right - 1.0).abs() < 3e-7, "{x}: {ours}, not {right}");
+        }
+        assert_eq!((sigmoid(-1e9), sigmoid(1e9)), (exp(-87.0), 1.0));
+        assert!(sigmoid(f32::NAN).is_nan());
+    }
 }
