@@ -1,8 +1,8 @@
 //! Long short-term memory (Hochreiter and Schmidhuber, 1997), as PyTorch lays its weights out.
-#![expect(unsafe_code, reason = "wider registers where the processor has them; the call says why it is sound")]
 
 use std::f32::consts::LOG2_E;
 
+use multiversion::multiversion;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, s};
 
@@ -83,7 +83,7 @@ impl Layer {
             let step = if is_backward { count - 1 - step } else { step };
             let mut row = [0.0; GATES];
             row.iter_mut().zip(gates.row(step)).for_each(|(to, gate)| *to = *gate);
-            state.step(&self.hidden, &mut row);
+            advance(&mut state, &self.hidden, &mut row);
             out.row_mut(step).iter_mut().zip(&state.hidden).for_each(|(to, hidden)| *to = *hidden);
         }
     }
@@ -95,50 +95,26 @@ struct State {
     cell: [f32; HIDDEN],
 }
 
-impl State {
-    /// The next one, from what the step's inputs make of the gates; in the widest registers there are.
-    fn step(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has them
-            unsafe { self.step_by_512(weights, gates) }
-        } else if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has them
-            unsafe { self.step_by_256(weights, gates) }
-        } else {
-            self.step_by_128(weights, gates);
-        }
-    }
-
-    #[target_feature(enable = "avx512f")]
-    fn step_by_512(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
-        self.step_by_128(weights, gates);
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn step_by_256(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
-        self.step_by_128(weights, gates);
-    }
-
-    /// The same sums in the same order wherever it is compiled into.
-    #[inline(always)]
-    fn step_by_128(&mut self, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
-        for (gates, rows) in gates.as_chunks_mut::<PART>().0.iter_mut().zip(weights) {
-            let mut sums = *gates;
-            for ([a, b, c, d], [wa, wb, wc, wd]) in self.hidden.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
-                for i in 0..PART {
-                    sums[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
-                }
+/// From what stands before a step, and what its inputs make of the gates, to what stands after it. The sums and their order
+/// are the same in registers of any width.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn advance(state: &mut State, weights: &[[[f32; PART]; HIDDEN]], gates: &mut [f32; GATES]) {
+    for (gates, rows) in gates.as_chunks_mut::<PART>().0.iter_mut().zip(weights) {
+        let mut sums = *gates;
+        for ([a, b, c, d], [wa, wb, wc, wd]) in state.hidden.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
+            for i in 0..PART {
+                sums[i] += (a * wa[i] + b * wb[i]) + (c * wc[i] + d * wd[i]);
             }
-            *gates = sums;
         }
-        let (now, rest) = gates.split_at(HIDDEN);
-        let (forget, rest) = rest.split_at(HIDDEN);
-        let (new, open) = rest.split_at(HIDDEN);
-        let gates = now.iter().zip(forget).zip(new).zip(open);
-        for ((hidden, cell), (((now, forget), new), open)) in self.hidden.iter_mut().zip(&mut self.cell).zip(gates) {
-            *cell = sigmoid(*forget) * *cell + sigmoid(*now) * tanh(*new);
-            *hidden = sigmoid(*open) * tanh(*cell);
-        }
+        *gates = sums;
+    }
+    let (now, rest) = gates.split_at(HIDDEN);
+    let (forget, rest) = rest.split_at(HIDDEN);
+    let (new, open) = rest.split_at(HIDDEN);
+    let gates = now.iter().zip(forget).zip(new).zip(open);
+    for ((hidden, cell), (((now, forget), new), open)) in state.hidden.iter_mut().zip(&mut state.cell).zip(gates) {
+        *cell = sigmoid(*forget) * *cell + sigmoid(*now) * tanh(*new);
+        *hidden = sigmoid(*open) * tanh(*cell);
     }
 }
 
@@ -177,17 +153,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_the_same_in_registers_of_any_width() {
+    fn a_step_is_what_the_formula_says() {
         let of = |index: usize| (index * 7_919 % 1_009) as f32 / 1_009.0 - 0.5;
         let weights: Vec<[[f32; PART]; HIDDEN]> = (0..GATES / PART)
             .map(|part| std::array::from_fn(|row| std::array::from_fn(|gate| of(part * 8_192 + row * PART + gate))))
             .collect();
         let begin = || State { hidden: std::array::from_fn(of), cell: std::array::from_fn(|at| of(at + 500)) };
         let gates: [f32; GATES] = std::array::from_fn(|at| of(at + 3));
-        let (mut widest, mut narrow) = (begin(), begin());
-        widest.step(&weights, &mut gates.clone());
-        narrow.step_by_128(&weights, &mut gates.clone());
-        assert_eq!((widest.hidden, widest.cell), (narrow.hidden, narrow.cell));
+        let mut after = begin();
+        advance(&mut after, &weights, &mut gates.clone());
         let sum = |gate: usize| {
             let (part, at) = (gate / PART, gate % PART);
             let rows = begin().hidden.into_iter().zip(&weights[part]);
@@ -197,8 +171,8 @@ mod tests {
         for unit in 0..HIDDEN {
             let [now, forget, new, open] = [0, 1, 2, 3].map(|gate| sum(gate * HIDDEN + unit));
             let cell = logistic(forget) * f64::from(begin().cell[unit]) + logistic(now) * new.tanh();
-            assert!((cell - f64::from(narrow.cell[unit])).abs() < 1e-5, "{unit}");
-            assert!((logistic(open) * cell.tanh() - f64::from(narrow.hidden[unit])).abs() < 1e-5, "{unit}");
+            assert!((cell - f64::from(after.cell[unit])).abs() < 1e-5, "{unit}");
+            assert!((logistic(open) * cell.tanh() - f64::from(after.hidden[unit])).abs() < 1e-5, "{unit}");
         }
     }
 
