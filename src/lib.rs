@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod model;
 pub mod objects;
 pub mod pipeline;
+pub mod power;
 pub mod publish;
 pub mod queue;
 pub mod schema;

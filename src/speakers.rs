@@ -12,6 +12,7 @@ mod image;
 pub mod labels;
 mod lstm;
 pub mod segmentation;
+mod sincnet;
 pub mod tracker;
 pub mod turns;
 mod weights;
@@ -22,3 +23,6 @@ mod oracle;
 pub use crew::Voices;
 pub use tracker::Tracker;
 pub use turns::{Followed, Turn};
+
+/// Of samples, in all that is done here.
+const RATE_HZ: f64 = crate::audio::SAMPLE_RATE_HZ as f64;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
-use super::segmentation::RATE_HZ;
+use super::RATE_HZ;
 
 /// Mel bands.
 pub const BANDS: usize = 80;

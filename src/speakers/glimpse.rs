@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::RATE_HZ;
 use super::embedding::{Embedding, Voice};
 use super::fbank::{BANDS, FRAME_SAMPLES, Fbank, HOP_SAMPLES};
-use super::segmentation::{CLASSES, FRAME_CENTRE, FRAME_STEP, FRAMES, RATE_HZ, SPEAKING, Segmentation, VOICES};
+use super::segmentation::{CLASSES, FRAME_CENTRE, FRAME_STEP, FRAMES, SPEAKING, Segmentation, VOICES};
 use super::weights::Weights;
 use crate::model::{safetensors, speakers};
 

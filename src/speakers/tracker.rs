@@ -7,9 +7,10 @@ use std::fmt;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::RATE_HZ;
 use super::crew::{Answer, Crew, Voices};
 use super::glimpse::Glimpse;
-use super::segmentation::{FRAME_STEP, FRAMES, RATE_HZ, WINDOW_SAMPLES};
+use super::segmentation::{FRAME_STEP, FRAMES, WINDOW_SAMPLES};
 use super::turns::{Followed, turns};
 use crate::job::Channels;
 use crate::job::speakers::SpeakerCount;

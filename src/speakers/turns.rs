@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
+use super::RATE_HZ;
 use super::cluster::{self, Speakers};
 use super::glimpse::Glimpse;
-use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, RATE_HZ, VOICES};
+use super::segmentation::{FRAME_CENTRE, FRAME_STEP, FRAMES, VOICES};
 use crate::job::speakers::SpeakerCount;
 
 /// Seconds; a shorter pause is a part of its speaker's turn.

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "vector instructions and ggml's memory; each block says why it is sound")]
 
 use std::cell::RefCell;
-use std::f32::consts::{LN_2, LOG2_E};
+use std::f32::consts::LOG2_E;
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
 use std::slice;
@@ -11,6 +11,7 @@ use std::slice;
 use whisper_rs::whisper_rs_sys as sys;
 
 use super::tiles::{self, BLOCK, DEPTH, SIDE, TILE, rounded};
+use crate::power::two_to;
 
 /// Numbers of a vector.
 const VECTOR: usize = 16;
@@ -181,22 +182,6 @@ fn soften(scores: &[f32], shares: &mut [u16], scale: f32) -> f32 {
     sums.iter().sum()
 }
 
-/// Two to the power of a number that is at most 0; of what is below -126 as of that.
-#[inline(always)]
-fn two_to(exponent: f32) -> f32 {
-    /// So large that of a number added to it the whole part alone is left, in its last bits.
-    const WHOLE: f32 = 12_582_912.0;
-    let exponent = if exponent > -126.0 { exponent } else { -126.0 };
-    let shifted = exponent + WHOLE;
-    let rest = exponent - (shifted - WHOLE);
-    // the Taylor series of e to the power of rest times ln 2, |rest| <= 1/2: off by less than 2e-7
-    let mut power = 1.540_353e-4;
-    for factor in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, LN_2, 1.0] {
-        power = power * rest + factor;
-    }
-    power * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -260,15 +245,5 @@ mod tests {
             assert!(one.len() == formula.len() && off < 3.0 / 512.0, "{heads} heads, {positions}: off by {off}");
             assert_eq!(one, ours(&numbers, heads, positions, 2), "{heads} heads, {positions}");
         }
-    }
-
-    #[test]
-    fn powers_of_two_are_right_to_single_precision() {
-        for step in 0..126_000 {
-            let exponent = -0.001 * step as f32;
-            let (ours, theirs) = (two_to(exponent), exponent.exp2());
-            assert!((ours / theirs - 1.0).abs() < 5e-7, "2^{exponent}: {ours}, {theirs}");
-        }
-        assert!(two_to(f32::NEG_INFINITY) < 2e-38);
     }
 }
